@@ -80,6 +80,9 @@ def run(
     timeout_seconds: opt.TimeoutOpt = None,
     input_file: opt.InputOpt = None,
     concurrency: opt.ConcurrencyOpt = None,
+    cache_mode: opt.CacheModeOpt = None,
+    no_cache: opt.NoCacheOpt = False,
+    cache_dir: opt.CacheDirOpt = None,
     output: opt.OutputOpt = "text",
     stream: opt.StreamOpt = None,
     trace_output: opt.TraceOutputOpt = None,
@@ -107,6 +110,7 @@ def _run(given: dict[str, Any], console: Console) -> ExitCode:
             given["prompt"] = read_prompt(given["prompt"], console.notice)
         builder.add_model_arguments(**_picked(given, _MODEL_OPTIONS))
         builder.add_execution_arguments(**_picked(given, _EXECUTION_OPTIONS))
+        builder.add_cache_arguments(**_picked(given, _CACHE_OPTIONS))
         builder.add_config_arguments(**_picked(given, _CONFIG_OPTIONS))
         args = builder.build()
     except SdkWorkflowError as error:
@@ -124,6 +128,7 @@ _EXECUTION_OPTIONS = (
     "timeout_seconds",
     "concurrency",
 )
+_CACHE_OPTIONS = ("cache_mode", "no_cache", "cache_dir")
 _CONFIG_OPTIONS = (
     "output",
     "stream",
