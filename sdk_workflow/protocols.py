@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-    from sdk_workflow.types import Call, Message, Reply
+    from sdk_workflow.types import Call, JournalRecord, Message, Reply
 
 __all__ = [
     "Clock",
@@ -23,6 +23,7 @@ __all__ = [
     "MemoryStrategy",
     "Middleware",
     "Proceed",
+    "RunJournal",
     "Sandbox",
     "SandboxResult",
     "TokenCounter",
@@ -114,6 +115,30 @@ class MemoryStrategy(Protocol):
 
     def select(self, history: Sequence[Message]) -> Sequence[Message]:
         """Return the messages to send; the last one stays the last one."""
+        ...
+
+
+@runtime_checkable
+class RunJournal(Protocol):
+    """Where the runs of one session write what they are about to do, and what came of it."""
+
+    def append(self, *records: JournalRecord, state: Mapping[str, Any] | None = None) -> int | None:
+        """Write records, and a checkpoint of the session's state if given, all or nothing.
+
+        Everything is on disk when this returns. Returns the version of the checkpoint.
+        """
+        ...
+
+    def records(self, run_id: str | None = None) -> Sequence[JournalRecord]:
+        """Return the records of one run, or of all, in the order in which they were written."""
+        ...
+
+    def load_state(self) -> dict[str, Any] | None:
+        """Return the state of the latest checkpoint; None where there is none."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the file; a second call does nothing."""
         ...
 
 

@@ -16,7 +16,10 @@ __all__ = [
     "CacheHit",
     "CacheTier",
     "Call",
+    "EffectClass",
     "Emit",
+    "JournalKind",
+    "JournalRecord",
     "Message",
     "Money",
     "Reply",
@@ -44,6 +47,20 @@ Emit = Callable[[StreamEvent], Awaitable[None]]
 
 ServedBy = Literal["api", "lru", "semantic", "simulator"]
 """Who produced a reply."""
+
+EffectClass = Literal["pure", "idempotent", "other"]
+"""What running a tool twice does: nothing, the same as once, or harm."""
+
+JournalKind = Literal[
+    "run_started",
+    "model_intent",
+    "model_result",
+    "tool_intent",
+    "tool_result",
+    "run_finished",
+    "run_failed",
+]
+"""What a journal record tells: an intent is on disk before the effect, a result after it."""
 
 CacheTier = Literal["lru", "semantic"]
 """A cache that can answer instead of the model."""
@@ -228,6 +245,21 @@ class ToolRecord:
     is_error: bool
     duration_ms: float
     error_code: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalRecord:
+    """One fact of a run's journal.
+
+    `step` counts the model calls of the run from 0. `key` names the model call or the `tool_use`
+    within it, and joins an intent with its result. `body` is plain JSON.
+    """
+
+    run_id: str
+    step: int
+    kind: JournalKind
+    key: str = ""
+    body: Mapping[str, Any] = field(default_factory=dict)
 
 
 _CALL_FIELDS = ("model", "max_tokens", "messages", "system", "tools", "tool_choice")
