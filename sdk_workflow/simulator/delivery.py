@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sdk_workflow.simulator.physics import Tempo
     from sdk_workflow.simulator.steps import Step
 
-__all__ = ["early_steps", "encode_body", "error_answer", "plain_steps", "stream_steps"]
+__all__ = ["early_steps", "encode_body", "plain_steps", "stream_steps"]
 
 _SLOW_HEADERS_SECONDS = 5.0
 _BREAKS: dict[str, Step] = {"stall": Stall(), "reset": Reset()}
@@ -40,13 +40,6 @@ def early_steps(fault: Fault | None) -> Iterator[Step]:
         yield Wait(_SLOW_HEADERS_SECONDS if fault.seconds is None else fault.seconds)
     elif fault.before_headers and fault.kind in _BREAKS:
         yield _BREAKS[fault.kind]
-
-
-def error_answer(fault: Fault, request_id: str) -> Answer:
-    """Return the error answer that comes in place of a reply."""
-    body = {"type": "error", "error": fault.error(), "request_id": request_id}
-    headers = {"content-type": "application/json", "request-id": request_id, **fault.headers}
-    return Answer(fault.error_status, headers, body)
 
 
 def plain_steps(answer: Answer, fault: Fault | None) -> Iterator[Step]:
@@ -111,7 +104,7 @@ def _strike(fault: Fault, encoded: bytes, size: int) -> Iterator[Step]:
         yield Raw(_broken_event(encoded))
         return
     if fault.kind == "error_event":
-        yield Send({"type": "error", "error": fault.error()})
+        yield Send({"type": "error", "error": fault.error().envelope()["error"]})
         return
     if fault.after_bytes is not None and fault.after_bytes > size:
         yield Raw(encoded[: min(fault.after_bytes - size, len(encoded) - 1)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import anyio
 import pytest
@@ -13,17 +13,8 @@ from sdk_workflow.simulator.app import create_app
 from sdk_workflow.simulator.control import control, is_local
 from sdk_workflow.simulator.engine import Engine
 from sdk_workflow.simulator.simulation import Simulation
-from tests.simulator.simulated import HEADERS, NOVEMBER_21, ask, params, simulation
-
-if TYPE_CHECKING:
-    from sdk_workflow.simulator.asgi import SimulatorApp
-
-
-def send(simulated: Simulation, method: str, target: str, body: Any = None) -> tuple[int, Any]:
-    raw = b"" if body is None else json.dumps(body).encode()
-    answer = control(simulated, method, f"/__sim/{target}", raw)
-    assert answer.headers["content-type"] == "application/json"
-    return answer.status, answer.body
+from tests.simulator.simulated import NOVEMBER_21, ask, params, simulation
+from tests.simulator.wire import Wire, send
 
 
 def test_the_journal_is_shown_with_its_prompts_when_asked_for_and_cleared() -> None:
@@ -144,48 +135,6 @@ def test_only_this_machine_is_local_and_no_web_page(
     client: str | None, headers: dict[str, str], expected: bool  # noqa: FBT001
 ) -> None:
     assert is_local(client, headers) is expected
-
-
-class Wire:
-    """An ASGI server of one request."""
-
-    def __init__(self, app: SimulatorApp, method: str, path: str, body: bytes = b"") -> None:
-        self.sent: list[Any] = []
-        self._app = app
-        self._left = anyio.Event()
-        self._parts = [{"type": "http.request", "body": body, "more_body": False}]
-        self.scope: dict[str, Any] = {
-            "type": "http",
-            "method": method,
-            "path": path,
-            "query_string": b"",
-            "headers": [(name.encode(), value.encode()) for name, value in HEADERS.items()],
-            "client": ("127.0.0.1", 5),
-        }
-
-    async def receive(self) -> Any:
-        if self._parts:
-            return self._parts.pop(0)
-        await self._left.wait()
-        return {"type": "http.disconnect"}
-
-    async def send(self, message: Any) -> None:
-        self.sent.append(message)
-
-    async def run(self) -> Wire:
-        await self._app(self.scope, self.receive, self.send)
-        return self
-
-    def leave(self) -> None:
-        self._left.set()
-
-    @property
-    def status(self) -> int:
-        return int(self.sent[0]["status"])
-
-    @property
-    def body(self) -> bytes:
-        return b"".join(message["body"] for message in self.sent[1:])
 
 
 BODY = json.dumps({**params(), "stream": True}).encode()
