@@ -106,8 +106,6 @@ class BatchWatch:
 
     def _ended(self, ask: Callable[[], Generation]) -> EngineResponse:
         """Let the engine answer, with the ending that the script has for it."""
-        if self._script is not None:
-            self._script.last_taken = None
         generation = ask()
         body = generation.preview()
         response = EngineResponse(status=200, headers={}, body=body, generation=generation)

@@ -169,7 +169,7 @@ def _get_faults(simulation: Simulation, _body: Any, _query: Any) -> dict[str, An
 def _post_faults(simulation: Simulation, body: Any, query: Any) -> dict[str, Any]:
     if isinstance(body, str) and is_file_name(body):
         raise UsageError("The body names a file.", hint="Send the faults themselves.")
-    simulation.faults = parse_faults(body)
+    simulation.faults = parse_faults(body, seed=simulation.seed)
     return _get_faults(simulation, body, query)
 
 

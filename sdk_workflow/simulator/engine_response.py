@@ -47,6 +47,11 @@ class EngineResponse:
         else:
             self.generation.begin()
 
+    def withdraw(self) -> None:
+        """Note that the request is refused after all, as if the engine had never seen it."""
+        if self.generation is not None:
+            self.generation.life.withdraw()
+
     def drop(self) -> None:
         """Note that no more of the answer will leave: what never began writes nothing."""
         if self.generation is not None:

@@ -20,6 +20,7 @@ __all__ = [
     "HttpRequest",
     "credential_of",
     "max_body_bytes",
+    "read_object",
     "split_target",
     "too_large",
 ]
@@ -117,6 +118,15 @@ class HttpRequest:
         if not credential_of(self.headers):
             raise authentication_error("x-api-key header is required")
         _ = self.version
+
+
+def read_object(body: bytes) -> dict[str, Any] | None:
+    """Return a decoded body; None where it is no JSON object: `HttpRequest.params` says why."""
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def max_body_bytes(target: str) -> int:

@@ -81,7 +81,7 @@ class Progress:
     def withdraw(self) -> None:
         """Drop the engine's answer: a limit stands before it."""
         if self.response is not None:
-            self.response.drop()
+            self.response.withdraw()
         self.response = self.record = self.message_id = None
         self.usage = {}
 

@@ -5,18 +5,22 @@ Both skins talk to it. It performs no I/O: it yields the steps that a skin carri
 
 from __future__ import annotations
 
-import json
 import threading
 from typing import TYPE_CHECKING, Any
 
 from sdk_workflow.simulator.admission import Gate
 from sdk_workflow.simulator.batch_watch import BatchWatch
-from sdk_workflow.simulator.delivery import early_steps, plain_steps, stream_steps
+from sdk_workflow.simulator.delivery import (
+    early_steps,
+    plain_steps,
+    stream_steps,
+    unwatched_steps,
+)
 from sdk_workflow.simulator.engine import Engine, EngineResponse
 from sdk_workflow.simulator.errors import ApiError
 from sdk_workflow.simulator.fault_spec import parse_faults
 from sdk_workflow.simulator.faults import MESSAGES_PATH
-from sdk_workflow.simulator.http_request import credential_of, split_target
+from sdk_workflow.simulator.http_request import credential_of, read_object, split_target
 from sdk_workflow.simulator.limits import Limiter
 from sdk_workflow.simulator.physics import regrouped
 from sdk_workflow.simulator.progress import Progress, Request, cache_facts, journal_facts
@@ -90,6 +94,7 @@ class Simulation:
         self.journal = journal
         self.faults = faults
         self.script = script
+        self.seed = 0  # decides on chance in faults that are set later
         self.physics = physics
         self.gate = None if limits is None else Gate(Limiter(limits), engine, clock)
         self.tariff = Tariff(catalog, clock)
@@ -137,7 +142,7 @@ class Simulation:
         clock = SystemClock() if clock is None else clock
         spec = {"unmatched": "rules"} if script is None else script
         script = parse_script(spec, fallback=RuleBrain(seed))
-        return cls(
+        simulation = cls(
             Engine(clock=clock, seed=seed, catalog=catalog, brain=script, lenient=lenient),
             clock=clock,
             catalog=catalog,
@@ -147,6 +152,8 @@ class Simulation:
             journal=Journal(),
             script=script,
         )
+        simulation.seed = seed
+        return simulation
 
     def create(
         self, params: Mapping[str, Any], *, is_streamed: bool = False, key: str = ""
@@ -195,7 +202,7 @@ class Simulation:
 
         path = split_target(target)[0]
         path = path.removesuffix("/") or path
-        params = _read_object(body) if self._is_watching and method == "POST" else None
+        params = read_object(body) if self._is_watching and method == "POST" else None
         return self._answer(
             Request(
                 method=method,
@@ -246,7 +253,7 @@ class Simulation:
     def _answer(self, request: Request) -> Steps:
         if self._is_watching:
             return self._watched(request)
-        return _unwatched(request.ask())
+        return unwatched_steps(request.ask())
 
     def _watched(self, request: Request) -> Steps:
         progress = self._open(request)
@@ -264,13 +271,19 @@ class Simulation:
         with self._lock:
             index, self._count = self._count, self._count + 1
             started = self.clock.monotonic()
-            fault = None if self.faults is None else self.faults.pick(request.path, now=started)
+            fault = self._fault(request, started)
         entry = None
         if self.journal is not None:
             kind = None if fault is None else fault.kind
             facts = journal_facts(request)
             entry = self.journal.open(time=self.clock.now(), fault=kind, **facts)
         return Progress(request=request, index=index, started=started, entry=entry, fault=fault)
+
+    def _fault(self, request: Request, now: float) -> Fault | None:
+        is_misplaced = request.path == MESSAGES_PATH and request.method != "POST"
+        if self.faults is None or is_misplaced:
+            return None
+        return self.faults.pick(request.path, now=now)
 
     def _steps(self, progress: Progress) -> Steps:
         fault, request = progress.fault, progress.request
@@ -365,21 +378,3 @@ class Simulation:
 def _refuses(fault: Fault, request: Request) -> bool:
     """Return whether a fault is an error answer: a plain request has no stream to break off."""
     return fault.answers_itself or (fault.kind == "error_event" and not request.is_streamed)
-
-
-def _unwatched(response: EngineResponse) -> Steps:
-    if response.events is None:
-        response.begin()
-        yield Answer(response.status, response.headers, response.body)
-        return
-    yield Head(response.status, response.headers)
-    yield from stream_steps(response.events, None, None)
-
-
-def _read_object(body: bytes) -> dict[str, Any] | None:
-    """Return the decoded body; None where it is no JSON object: the engine says why."""
-    try:
-        value = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None

@@ -64,6 +64,15 @@ def test_faults_are_replaced_and_taken_away() -> None:
     assert send(simulated, "GET", "faults")[1] == {"faults": [], "script": [], "seed": 0}
 
 
+def test_faults_that_are_set_later_are_left_to_the_chance_of_the_same_seed() -> None:
+    simulated = simulation(seed=7)
+    assert send(simulated, "POST", "faults", "529@50%")[1]["seed"] == 7
+    first = simulation(seed=7, faults="529@50%")
+    outcomes = [[ask(each).status for _ in range(12)] for each in (simulated, first)]
+    assert outcomes[0] == outcomes[1]
+    assert set(outcomes[0]) == {200, 529}
+
+
 def test_a_virtual_clock_is_moved_and_the_machines_is_not() -> None:
     simulated = simulation()
     assert send(simulated, "GET", "clock")[1] == {"now": NOVEMBER_21, "is_virtual": True}
@@ -188,7 +197,7 @@ async def test_a_client_that_leaves_ends_a_stall_and_a_long_wait() -> None:
 async def test_a_client_that_leaves_before_its_request_is_complete_gets_nothing() -> None:
     simulated = simulation()
     wire = Wire(create_app(simulated), "POST", "/v1/messages", BODY)
-    wire._parts.clear()
+    wire.parts.clear()
     wire.leave()
     await wire.run()
     assert wire.sent == []
@@ -211,7 +220,7 @@ async def test_without_the_extension_a_reset_leaves_the_response_unfinished() ->
 async def test_a_request_in_parts_is_put_together() -> None:
     wire = Wire(create_app(simulation()), "POST", "/v1/messages")
     first, second = PLAIN[:20], PLAIN[20:]
-    wire._parts[:] = [
+    wire.parts[:] = [
         {"type": "http.request", "body": first, "more_body": True},
         {"type": "http.request", "body": second},
     ]
@@ -221,7 +230,7 @@ async def test_a_request_in_parts_is_put_together() -> None:
 @pytest.mark.anyio
 async def test_an_answer_after_a_wait_is_sent_whole_and_later_messages_are_ignored() -> None:
     wire = Wire(create_app(simulation(faults="slow_headers:seconds=0")), "POST", "/v1/messages")
-    wire._parts[:] = [
+    wire.parts[:] = [
         {"type": "http.request", "body": PLAIN},
         {"type": "http.request", "body": b""},
     ]

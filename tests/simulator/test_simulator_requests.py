@@ -133,9 +133,26 @@ async def test_how_large_a_body_may_be_depends_on_the_path(
 
 
 @pytest.mark.anyio
+async def test_a_large_body_is_read_to_its_end_where_the_path_takes_one() -> None:
+    wire = Wire(create_app(simulation()), "POST", "/v1/messages/batches")
+    wire.parts[:] = [
+        {"type": "http.request", "body": b" " * (33 * 1024 * 1024), "more_body": True},
+        {"type": "http.request", "body": b'{"requests": []}'},
+    ]
+    refusal = json.loads((await wire.run()).body)
+    assert refusal["error"]["message"].startswith("requests: List should have")
+
+
+@pytest.mark.anyio
 async def test_a_header_that_is_repeated_is_one_list() -> None:
     body = json.dumps(params(thread=CREATE)).encode()
     wire = Wire(create_app(simulation()), "POST", "/v1/messages", body)
     betas = (THREADS["anthropic-beta"], "context-1m-2025-08-07")
     wire.scope["headers"] += [(b"anthropic-beta", beta.encode()) for beta in betas]
     assert (await wire.run()).status == 200
+
+
+def test_a_get_where_only_a_post_is_meant_uses_up_no_fault() -> None:
+    simulated = simulation(faults="529@0")
+    assert http(simulated, "GET", "/v1/messages").status == 404
+    assert http(simulated, "POST", "/v1/messages", params()).status == 529

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from sdk_workflow.simulator.fault_spec import parse_faults
 from sdk_workflow.simulator.physics import Physics
 from sdk_workflow.simulator.steps import Answer, Send
 from tests.simulator.scene import TEXT, Scene, go_on
@@ -36,6 +37,14 @@ def test_a_conversation_that_goes_another_way_behind_what_is_cached_breaks_nothi
     scene = Scene()
     for reply in ("Hello.", "Good day."):
         scene.send(talk("Hi", reply, "More"))
+    assert scene.codes() == set()
+
+
+def test_going_back_to_an_earlier_turn_breaks_nothing() -> None:
+    marked = {"cache_control": {"type": "ephemeral"}}
+    scene = Scene()
+    scene.send(talk("Hi", "Hello.", "More", "Here.", "Enough", **marked))
+    scene.send(talk("Hi", "Hello.", "More", **marked))
     assert scene.codes() == set()
 
 
@@ -119,12 +128,16 @@ def test_a_lost_thread_that_is_not_replayed_is_found() -> None:
     scene = Threads()
     thread = scene.lose()
     assert scene.codes() == {"missing_thread_replay"}
-    scene.post("More", thread={"type": "create"})
-    assert scene.codes() == {"missing_thread_replay"}
-    scene.post("More", "Yes?", "And more", thread=thread)
-    assert scene.codes() == {"missing_thread_replay"}
-    scene.post("Hi", "Hello.", "Something else", thread={"type": "create"})
-    assert scene.codes() == {"missing_thread_replay"}
+    no_replays: list[tuple[tuple[str, ...], Any]] = [
+        (("More",), {"type": "create"}),
+        (("More", "Yes?", "And more"), thread),
+        (("Hi", "Hello.", "Something else"), {"type": "create"}),
+    ]
+    for contents, said in no_replays:
+        scene.post(*contents, thread=said)
+        assert (1,) in {found.requests for found in scene.verdict().findings}
+    scene.post("Hi", "Hello.", "More", thread={"type": "create"})
+    assert (1,) not in {found.requests for found in scene.verdict().findings}
 
 
 @pytest.mark.parametrize("thread", [{"type": "create"}, None])
@@ -177,15 +190,17 @@ def test_going_on_when_the_budget_is_spent_is_found_where_one_is_named() -> None
     for text in ("One", "Two", "Three"):
         scene.send(params(text))
         scene.clock.advance(1)
+    scene.simulated.faults = parse_faults("400")
+    scene.send(params("Refused"))
     journal = scene.simulated.journal
     assert journal is not None
     costs = [entry.cost.usd for entry in journal.entries() if entry.cost]
-    assert scene.codes() == scene.codes(budget_usd=sum(costs)) == set()
+    assert scene.codes() == scene.codes(budget_usd=sum(costs) * 1.01) == set()
     finding = scene.verdict(budget_usd=costs[0] + costs[1]).findings[0]
-    assert (finding.code, finding.requests) == ("budget_overrun", (2,))
+    assert (finding.code, finding.requests) == ("budget_overrun", (2, 3))
     assert finding.evidence["spent_usd"] == pytest.approx(costs[0] + costs[1])
-    assert scene.verdict(budget_usd=costs[0]).findings[0].requests == (1, 2)
-    assert scene.verdict(budget_usd=0).findings[0].requests == (0, 1, 2)
+    assert scene.verdict(budget_usd=costs[0]).findings[0].requests == (1, 2, 3)
+    assert scene.verdict(budget_usd=0).findings[0].requests == (0, 1, 2, 3)
 
 
 def test_what_is_under_way_when_a_request_starts_has_cost_nothing_yet() -> None:
@@ -203,10 +218,11 @@ def test_what_is_under_way_when_a_request_starts_has_cost_nothing_yet() -> None:
 
 
 def test_the_messages_that_were_given_out_may_come_from_an_iterator() -> None:
-    scene = Scene(faults="truncate@1")
+    scene = Scene(faults="truncate@0-1")
     for text in ("One", "Two"):
         scene.send(params(text), stream=True)
     journal = scene.simulated.journal
     assert journal is not None
-    given = (entry.message_id or "" for entry in journal.entries())
-    assert "truncated_stream_accepted" in scene.codes(accepted=given)
+    given = reversed([entry.message_id or "" for entry in journal.entries()])
+    findings = scene.verdict(accepted=given).findings
+    assert [found.code for found in findings].count("truncated_stream_accepted") == 2

@@ -34,7 +34,7 @@ class Wire:
         self.sent: list[Any] = []
         self._app = app
         self._left = anyio.Event()
-        self._parts = [{"type": "http.request", "body": body, "more_body": False}]
+        self.parts = [{"type": "http.request", "body": body, "more_body": False}]
         self.scope: dict[str, Any] = {
             "type": "http",
             "method": method,
@@ -45,8 +45,8 @@ class Wire:
         }
 
     async def receive(self) -> Any:
-        if self._parts:
-            return self._parts.pop(0)
+        if self.parts:
+            return self.parts.pop(0)
         await self._left.wait()
         return {"type": "http.disconnect"}
 
