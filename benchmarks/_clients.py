@@ -13,7 +13,7 @@ from sdk_workflow._internal.clock import SystemClock
 from sdk_workflow.config.models import ModelCatalog
 from sdk_workflow.config.settings import Settings
 from sdk_workflow.core.agent_client import AgentClientManager
-from sdk_workflow.runtime import _middleware  # the very chain that a runtime composes
+from sdk_workflow.runtime import _layers  # the very chain that a runtime composes
 from sdk_workflow.transports.anthropic_sdk import AnthropicTransport
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ class Ours:
     def __init__(self, base_url: str, http: Http | None) -> None:
         given: dict[str, Any] = {} if http is None else {"http_client": _http_client(http)}
         transport = AnthropicTransport(api_key="benchmark", base_url=base_url, **given)
-        middleware = _middleware(
+        middleware, _ = _layers(
             Settings(), "anthropic", SystemClock(), catalog=ModelCatalog.load(), on_event=_ignore
         )
         self._client = AgentClientManager(transport, middleware=middleware)

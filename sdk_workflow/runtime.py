@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from sdk_workflow.config.models import ModelCatalog
     from sdk_workflow.config.settings import Settings
     from sdk_workflow.events import EventSink
-    from sdk_workflow.protocols import Clock, Middleware, Transport
+    from sdk_workflow.protocols import Clock, CountMiddleware, Middleware, Transport
     from sdk_workflow.types import RunResult
 
 __all__ = [
@@ -144,12 +144,14 @@ def build_runtime(
     chosen = choose_backend(settings, backend or settings.backend)
     catalog = default_catalog(settings.home)
     on_event = SinkSet(sinks).emit
+    middleware, counting = _layers(settings, chosen, clock, catalog=catalog, on_event=on_event)
     return Runtime(
         settings=settings,
         backend=chosen,
         client=AgentClientManager(
             _transport(settings, chosen, clock),
-            middleware=_middleware(settings, chosen, clock, catalog=catalog, on_event=on_event),
+            middleware=middleware,
+            counting=counting,
             sinks=(on_event,),
             clock=clock,
         ),
@@ -291,33 +293,34 @@ def _transport(
     )
 
 
-def _middleware(
+def _layers(
     settings: Settings,
     backend: Literal["anthropic", "simulator"],
     clock: Clock,
     *,
     catalog: ModelCatalog,
     on_event: EventSink,
-) -> tuple[Middleware, ...]:
-    """Return the layers around each call, the first outermost."""
+) -> tuple[Sequence[Middleware], Sequence[CountMiddleware]]:
+    """Return the layers around each call and around each count, the first outermost.
+
+    A count has limits of its own on the server, so that it is not paced with the calls.
+    """
     from sdk_workflow.core.backoff import Backoff
     from sdk_workflow.middleware.deadline import limit_time
     from sdk_workflow.middleware.rate_limit import RateLimitMiddleware
     from sdk_workflow.middleware.retry import RetryMiddleware
-    from sdk_workflow.middleware.tracing import trace_call
+    from sdk_workflow.middleware.tracing import trace_call, trace_count
 
     limit = settings.request_timeout_seconds
-    layers: list[Middleware] = [
-        trace_call,
-        limit_time(limit),
-        RetryMiddleware(
-            backoff=Backoff(max_retries=settings.max_retries),
-            clock=clock,
-            max_wait_seconds=limit,
-            on_event=on_event,
-        ),
-        RateLimitMiddleware(clock=clock, max_wait_seconds=limit),
-    ]
+    in_time = limit_time(limit)
+    retry = RetryMiddleware(
+        backoff=Backoff(max_retries=settings.max_retries),
+        clock=clock,
+        max_wait_seconds=limit,
+        on_event=on_event,
+    )
+    pace = RateLimitMiddleware(clock=clock, max_wait_seconds=limit)
+    layers: list[Middleware] = [trace_call, in_time, retry, pace]
     may_simulate = settings.fallback_to_simulator and backend != "simulator"
     if settings.fallback_models or may_simulate:
         from sdk_workflow.middleware.fallback import FallbackMiddleware
@@ -328,7 +331,7 @@ def _middleware(
             on_event=on_event,
         )
         layers.insert(2, fallback)
-    return tuple(layers)
+    return layers, (trace_count, in_time, retry)
 
 
 def _model_id(name: str, catalog: ModelCatalog) -> str:

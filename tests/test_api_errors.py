@@ -187,3 +187,13 @@ def test_the_servers_own_word_on_trying_again_goes_first(
 ) -> None:
     headers = {"x-should-retry": said}
     assert error_from_response(409, envelope(kind, code=code), headers).retryable is retryable
+
+
+def test_a_conflict_is_over_soon_and_may_be_tried_again() -> None:
+    error = error_from_response(409, envelope("conflict_error"))
+    assert (type(error), error.retryable) == (RequestRejected, True)
+
+
+@pytest.mark.parametrize("body", [envelope("api_error", "key sk-ant-abc-1"), "key sk-ant-abc-1"])
+def test_a_key_that_the_server_repeats_is_not_in_the_message(body: Any) -> None:
+    assert "sk-ant-abc" not in str(error_from_response(500, body))

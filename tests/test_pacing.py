@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from datetime import datetime, timezone
+from email.utils import format_datetime
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,10 @@ def limits(kind: str, limit: object, remaining: object, reset: object = None) ->
 
 def after(seconds: float) -> str:
     return datetime.fromtimestamp(NOW + seconds, tz=timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def http_date(seconds: float) -> str:
+    return format_datetime(datetime.fromtimestamp(NOW + seconds, tz=timezone.utc), usegmt=True)
 
 
 # Reading the headers
@@ -94,6 +99,17 @@ def test_a_bucket_fills_up_in_a_minute_unless_its_reset_shows_a_longer_window(
 
 
 # A bucket
+
+
+def test_the_clock_of_the_server_goes_before_one_that_is_wrong() -> None:
+    headers = {**limits("requests", 60, 30, after(3600 + 30)), "date": http_date(3600)}
+    ((_, reading),) = read_limits(headers, now=NOW)
+    assert reading.per_second == 1
+
+
+def test_a_time_before_the_calendar_is_no_reset() -> None:
+    ((_, reading),) = read_limits(limits("requests", 60, 0, "0001-01-01T00:00:00"), now=NOW)
+    assert reading.per_second == 1
 
 
 def test_a_bucket_never_holds_more_than_its_limit() -> None:
@@ -253,6 +269,15 @@ def test_one_refusal_pauses_everybody_for_as_long_as_the_server_asks() -> None:
     clock.advance(29.5)
     assert pacer.wait_seconds(ONE) == 0.5
     clock.advance(0.5)
+    assert pacer.wait_seconds(ONE) == 0
+
+
+def test_a_pause_of_days_is_cut_to_an_hour_so_that_somebody_asks_again() -> None:
+    clock = VirtualClock()
+    pacer = Pacer(clock)
+    pacer.refused(pacer.start(ONE), {}, retry_after_seconds=3 * 86_400.0)
+    assert pacer.wait_seconds(ONE) == 3600
+    clock.advance(3600)
     assert pacer.wait_seconds(ONE) == 0
 
 

@@ -218,3 +218,53 @@ def test_unusable_limits_are_refused_with_what_would_be_right(
     with pytest.raises(ConfigError) as caught:
         build_runtime(Settings(backend="simulator"), **{name: value})
     assert rule in caught.value.hint
+
+
+# Counting
+
+
+async def test_a_count_is_retried_within_its_limit_and_seen(scripted: ScriptedTransport) -> None:
+    scripted.script[:] = [BUSY, text_reply("")]
+    events: list[Any] = []
+    runtime = wired(sinks=[events.append])
+    with runtime.tracer.span("run"):
+        assert await runtime.client.count_tokens(CALL) == 42
+    assert [type(event) for event in events] == [CallRetried]
+    (span,) = (
+        each for each in runtime.tracer.finished_spans() if each.name.startswith("count_tokens")
+    )
+    assert [name for _, name, _ in span.events or ()] == ["retry"]
+
+
+async def test_a_count_that_hangs_ends_with_the_time_limit(
+    scripted: ScriptedTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def hang(_call: Call) -> int:
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    monkeypatch.setattr(scripted, "count_tokens", hang)
+    with pytest.raises(DeadlineExceeded, match=r"0\.05 s"):
+        await wired(request_timeout_seconds=0.05).client.count_tokens(CALL)
+
+
+async def test_calls_and_counts_share_one_budget_against_storms(
+    scripted: ScriptedTransport,
+) -> None:
+    scripted.script[:] = [BUSY] * 100
+    runtime = wired(max_retries=10, request_timeout_seconds=1000)
+    clock: Any = runtime.clock
+    now = clock.monotonic()
+    clock.monotonic = lambda: now  # no second passes, and nothing is earned
+    for ask in (runtime.client.create, runtime.client.count_tokens):
+        with pytest.raises(OverloadedError):
+            await ask(CALL)
+    assert len(scripted.calls) == 2 + 10
+
+
+async def test_a_count_is_not_paced_with_the_calls(scripted: ScriptedTransport) -> None:
+    scripted.script[:] = [RateLimitError("slow", retry_after_seconds=3600), text_reply("")]
+    runtime = wired()
+    with pytest.raises(RateLimitError):
+        await runtime.client.create(CALL)
+    assert await runtime.client.count_tokens(CALL) == 42

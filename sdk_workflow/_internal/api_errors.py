@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from sdk_workflow._internal.redaction import redact_text
 from sdk_workflow.exceptions import (
     AuthenticationFailed,
     ContextOverflow,
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
         LLMError,
     )
 
-__all__ = ["error_from_envelope", "error_from_response", "retry_after_seconds"]
+__all__ = ["error_from_envelope", "error_from_response", "http_time", "retry_after_seconds"]
 
 _BY_TYPE: dict[str, type[LLMError]] = {
     "authentication_error": AuthenticationFailed,
@@ -60,6 +61,8 @@ _HINTS: dict[type[LLMError], str] = {
 # Waiting cannot help against these, although their status is 429.
 _SPEND_LIMIT_CODES = frozenset({"enforced_spend_limit_reached", "contract_spend_limit_reached"})
 
+# What held the other request off is over soon; the official SDK repeats these as well.
+_RETRYABLE = {"conflict_error": True}
 _SHOULD_RETRY = {"true": True, "false": False}
 
 
@@ -107,7 +110,8 @@ def error_from_envelope(
     error = envelope.get("error")
     error = error if isinstance(error, dict) else {}
     kind = str(error.get("type") or "")
-    text = str(error.get("message") or fallback[:300] or "no message")
+    # A server may repeat the key that it refuses, and messages are shown.
+    text = redact_text(str(error.get("message") or fallback[:300] or "no message"))
     found = _class_of(kind, status, text)
     if found is StreamInterrupted:
         return StreamInterrupted(
@@ -123,7 +127,7 @@ def error_from_envelope(
         request_id=envelope.get("request_id") or request_id,
         retry_after_seconds=wait,
         code=code,
-        retryable=False if is_spent else None,
+        retryable=False if is_spent else _RETRYABLE.get(kind),
         hint="Raise the spend limit of the organisation." if is_spent else _HINTS.get(found, ""),
     )
 
@@ -147,13 +151,13 @@ def retry_after_seconds(headers: Mapping[str, str], *, now: float | None = None)
             continue
         if math.isfinite(seconds) and seconds >= 0:
             return seconds
-    until = _timestamp(headers.get("retry-after"))
-    since = _timestamp(headers.get("date"))
+    until = http_time(headers.get("retry-after"))
+    since = http_time(headers.get("date"))
     since = now if since is None else since
     return None if until is None or since is None else max(until - since, 0.0)
 
 
-def _timestamp(date: str | None) -> float | None:
+def http_time(date: str | None) -> float | None:
     """Return an HTTP date as seconds since the Unix epoch; None for anything else."""
     if date is None:
         return None

@@ -9,7 +9,7 @@ import secrets
 __all__ = ["new_id", "new_span_id", "new_trace_id"]
 
 # An own generator: an application that seeds `random` would repeat our ids in every run.
-_random = random.Random()  # noqa: S311 # nosec B311 - ids need to be distinct, not unguessable
+_random = random.Random()  # noqa: S311 # nosec B311 # ids need to be distinct, not unguessable
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZabcdefghjkmnpqrstvwxyz"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -177,4 +178,8 @@ def _progress(total: int, console: Console) -> Iterator[Callable[[], None]]:
     columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=RichConsole(stderr=True), transient=True) as progress:
         task = progress.add_task("Prompts", total=total)
-        yield lambda: progress.advance(task)
+        kept, console.err = console.err, sys.stderr  # Rich's by now: it writes above the bar
+        try:
+            yield lambda: progress.advance(task)
+        finally:
+            console.err = kept

@@ -7,6 +7,8 @@ import json
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sdk_workflow.events import (
+    CallRetried,
+    FallbackUsed,
     StateChanged,
     TextDelta,
     ToolFinished,
@@ -32,6 +34,7 @@ __all__ = [
     "execution_object",
     "make_view",
     "summary",
+    "tell_of_call",
 ]
 
 RUN_SCHEMA = "sdk_workflow.run/1"
@@ -70,6 +73,9 @@ class TextView:
         """Show what is worth showing of one event."""
         if isinstance(event, TextDelta):
             self._on_text(event.text)
+        elif isinstance(event, (CallRetried, FallbackUsed)):
+            self._end_line()
+            tell_of_call(event, self._console)
         elif isinstance(event, ToolStarted):
             self._console.notice(f"  > {event.tool_call.name} {self._arguments(event.tool_call)}")
         elif isinstance(event, ToolFinished) and event.result.is_error:
@@ -118,7 +124,8 @@ class JsonView:
         self._console = console
 
     def on_event(self, event: Event) -> None:
-        """Show nothing yet."""
+        """Show nothing yet of the run itself."""
+        tell_of_call(event, self._console)
 
     def finish(self, execution: Execution, backend: str) -> None:
         """Write the result or the error."""
@@ -133,6 +140,27 @@ class JsonLinesView(JsonView):
         line = _event_object(event)
         if line is not None:
             self._console.result(dump({"schema": RUN_SCHEMA, **line}))
+
+
+def tell_of_call(event: Event, console: Console) -> None:
+    """Say that an attempt failed, or that somebody else answers; other events are no news.
+
+    An answer that is made up is announced in spite of `--quiet`.
+    """
+    if isinstance(event, CallRetried):
+        wait = f"{round(event.wait_seconds, 2):g} s"
+        failed = _one_line(event.error)
+        console.notice(f"  ~ attempt {event.attempt} failed, next in {wait}: {failed}")
+    elif isinstance(event, FallbackUsed):
+        failed = f"{event.call.model} could not answer: {_one_line(event.error)}"
+        if event.fallback == "simulator":
+            console.problem(f"  ~ The simulator makes an answer up, because {failed}")
+        else:
+            console.notice(f"  ~ {event.fallback} answers instead, because {failed}")
+
+
+def _one_line(error: SdkWorkflowError) -> str:
+    return " ".join(str(error).split())
 
 
 def dump(value: Mapping[str, Any]) -> str:
@@ -164,12 +192,16 @@ def error_object(error: SdkWorkflowError | None, backend: str | None = None) -> 
         "type": "error",
         "backend": backend,
         "ok": False,
-        "error": {
-            "code": getattr(error, "code", "unknown"),
-            "message": str(error),
-            "hint": getattr(error, "hint", ""),
-            "retryable": getattr(error, "retryable", False),
-        },
+        "error": _error_fields(error),
+    }
+
+
+def _error_fields(error: SdkWorkflowError | None) -> dict[str, Any]:
+    return {
+        "code": getattr(error, "code", "unknown"),
+        "message": str(error),
+        "hint": getattr(error, "hint", ""),
+        "retryable": getattr(error, "retryable", False),
     }
 
 
@@ -210,6 +242,25 @@ def _event_object(event: Event) -> dict[str, Any] | None:
             "is_error": event.result.is_error,
             "content": event.result.content,
             "duration_ms": event.duration_ms,
+        }
+    return _call_event_object(event)
+
+
+def _call_event_object(event: Event) -> dict[str, Any] | None:
+    if isinstance(event, CallRetried):
+        return {
+            "type": "call_retried",
+            "model": event.call.model,
+            "attempt": event.attempt,
+            "wait_seconds": event.wait_seconds,
+            "error": _error_fields(event.error),
+        }
+    if isinstance(event, FallbackUsed):
+        return {
+            "type": "fallback_used",
+            "model": event.call.model,
+            "fallback": event.fallback,
+            "error": _error_fields(event.error),
         }
     return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,11 +11,13 @@ from sdk_workflow._internal.suggest import did_you_mean
 from sdk_workflow.exceptions import ConfigError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from sdk_workflow.cli.arguments import ExecutionArgs
     from sdk_workflow.cli.console import Console
     from sdk_workflow.config.settings import LoadedSettings
+    from sdk_workflow.events import EventSink
     from sdk_workflow.exceptions import SdkWorkflowError
     from sdk_workflow.runtime import Runtime
 
@@ -32,8 +35,13 @@ class Prepared:
     tools: tuple[str, ...]
 
 
-def prepare(args: ExecutionArgs, console: Console) -> Prepared:
+def prepare(args: ExecutionArgs, console: Console, *, sinks: Sequence[EventSink] = ()) -> Prepared:
     """Load the settings, check what can be checked, and wire the runtime.
+
+    Args:
+        args: What the command line asks for.
+        console: Where notices go.
+        sinks: Who sees what happens to the calls.
 
     Raises:
         UsageError: If a flag names a model, tool or folder that does not exist.
@@ -55,7 +63,10 @@ def prepare(args: ExecutionArgs, console: Console) -> Prepared:
         )
     if backend != "simulator":
         _announce_choices_of_folder(loaded, console)
-    return Prepared(runtime=build_runtime(settings, backend=backend), tools=chosen_tools(loaded))
+    # Python would print its warnings by itself; the sinks tell of the same in our own words.
+    logging.getLogger("sdk_workflow.fallback").addHandler(logging.NullHandler())
+    runtime = build_runtime(settings, backend=backend, sinks=sinks)
+    return Prepared(runtime=runtime, tools=chosen_tools(loaded))
 
 
 def chosen_tools(loaded: LoadedSettings) -> tuple[str, ...]:

@@ -26,6 +26,8 @@ _NEAR = 0.9
 _LEARNING = 0.2
 # What rounding leaves of a wait that is over.
 _NO_WAIT_SECONDS = 1e-6
+# A header that is wrong must not silence a process for days: after that, one more call asks again.
+_MAX_PAUSE_SECONDS = 3600.0
 _FAMILY = re.compile(r"(?:.*[./])?claude-(?:(\d+)-(?:\d+-)?)?([a-z]+)(?:-(\d{1,2})(?!\d))?")
 
 
@@ -226,7 +228,8 @@ class Pacer:
 
     def _pause(self, seconds: float | None) -> None:
         if seconds is not None and seconds > 0:
-            self._paused_until = max(self._paused_until, self._clock.monotonic() + seconds)
+            pause = min(seconds, _MAX_PAUSE_SECONDS)
+            self._paused_until = max(self._paused_until, self._clock.monotonic() + pause)
 
     def _take(self, amounts: tuple[float, ...] | list[float], now: float) -> None:
         self._spent = tuple(a + b for a, b in zip(self._spent, amounts, strict=True))

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from sdk_workflow._internal.api_errors import http_time
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -93,7 +95,8 @@ def read_limits(headers: Mapping[str, str], *, now: float) -> Iterator[tuple[int
 
     Args:
         headers: A response's headers, with lower-case names.
-        now: Seconds since the Unix epoch.
+        now: Seconds since the Unix epoch. The server's own `date` goes before it, so that no clock
+            that is wrong makes a bucket fill up in hours.
 
     Example:
         >>> names = ("limit", "remaining")
@@ -112,18 +115,21 @@ def read_limits(headers: Mapping[str, str], *, now: float) -> Iterator[tuple[int
         except ValueError:
             continue
         if 0 < limit < float("inf") and 0 <= remaining <= limit:
-            rate = _per_second(limit, remaining, headers.get(reset_name), now=now)
+            rate = _per_second(limit, remaining, headers, reset_name, now=now)
             yield index, Reading(limit=limit, remaining=remaining, per_second=rate)
 
 
-def _per_second(limit: float, remaining: float, reset: str | None, *, now: float) -> float:
+def _per_second(
+    limit: float, remaining: float, headers: Mapping[str, str], reset_name: str, *, now: float
+) -> float:
     """Return how fast a bucket fills up: in a minute, or as `reset`, when it is full, lets tell."""
-    used = limit - remaining
+    used, reset = limit - remaining, headers.get(reset_name)
     if reset is None or used < limit * _TELLING_SHARE:
         return limit / _WINDOW_SECONDS
     try:
         full_at = datetime.fromisoformat(reset.replace("Z", "+00:00")).timestamp()
     except ValueError:
         return limit / _WINDOW_SECONDS
-    window = (full_at - now) * limit / used
+    since = http_time(headers.get("date"))
+    window = (full_at - (now if since is None else since)) * limit / used
     return limit / (window if window > _LONG_WINDOW_SECONDS else _WINDOW_SECONDS)

@@ -7,7 +7,7 @@ in several event loops.
 from __future__ import annotations
 
 from collections import deque
-from threading import Lock
+from threading import RLock
 from typing import TYPE_CHECKING
 
 from sdk_workflow._internal.clock import SystemClock
@@ -168,7 +168,8 @@ class _Lane:
     """The pacer of one class of models, and those who wait for it, in the order they came.
 
     Only the first of them asks the pacer; it wakes the next one when it starts. The lock is held
-    for arithmetic only, never across a wait.
+    for arithmetic only, never across a wait. It is one that its owner may take again, because the
+    garbage collector may end a call that was given up, and with it call `ended`, at any moment.
     """
 
     __slots__ = ("_lock", "_queue", "name", "pacer")
@@ -176,7 +177,7 @@ class _Lane:
     def __init__(self, name: str, pacer: Pacer) -> None:
         self.name = name
         self.pacer = pacer
-        self._lock = Lock()
+        self._lock = RLock()
         self._queue: deque[_Waiter] = deque()
 
     def try_start(self, cost: Cost) -> Ticket | None:

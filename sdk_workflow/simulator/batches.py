@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["BATCH_SECONDS", "EXPIRY_SECONDS", "BatchStore", "located"]
+__all__ = ["BATCH_SECONDS", "EXPIRY_SECONDS", "BatchItem", "BatchStore", "located"]
 
 BATCH_SECONDS = 60.0
 EXPIRY_SECONDS = 24 * 3600.0
@@ -39,12 +39,21 @@ _CUSTOM_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _OUTCOMES = ("processing", "succeeded", "errored", "canceled", "expired")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchItem:
+    """One request of a batch, under the name that its results will have."""
+
+    batch_id: str
+    custom_id: str
+    params: Mapping[str, Any]
+
+
 @dataclass(slots=True, kw_only=True)
 class _Batch:
     id: str
     workspace: str
     requests: Sequence[Mapping[str, Any]]
-    answer: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+    answer: Callable[[BatchItem], Mapping[str, Any]]
     created: float
     due: float
     canceled: float | None = None
@@ -73,7 +82,7 @@ class BatchStore:
     def create(
         self,
         body: Mapping[str, Any],
-        answer: Callable[[Mapping[str, Any]], Mapping[str, Any]],
+        answer: Callable[[BatchItem], Mapping[str, Any]],
         *,
         workspace: str,
         now: float,
@@ -82,7 +91,7 @@ class BatchStore:
 
         Args:
             body: The request's body: `requests`, each with `custom_id` and `params`.
-            answer: Answers the parameters of one item, or raises the `ApiError` of its refusal.
+            answer: Answers one item, or raises the `ApiError` of its refusal.
             workspace: Whose batch it is.
             now: The time.
 
@@ -174,7 +183,7 @@ class BatchStore:
     def _end(self, batch: _Batch, ended: float, outcome: Mapping[str, Any] | None) -> None:
         lines = []
         for request in batch.requests:
-            result = outcome or _result(batch, request["params"])
+            result = outcome or _result(batch, request)
             batch.counts[result["type"]] += 1
             lines.append(
                 json.dumps(
@@ -218,9 +227,10 @@ class BatchStore:
         }
 
 
-def _result(batch: _Batch, params: Mapping[str, Any]) -> dict[str, Any]:
+def _result(batch: _Batch, request: Mapping[str, Any]) -> dict[str, Any]:
+    item = BatchItem(batch_id=batch.id, custom_id=request["custom_id"], params=request["params"])
     try:
-        return {"type": "succeeded", "message": batch.answer(params)}
+        return {"type": "succeeded", "message": batch.answer(item)}
     except ApiError as error:
         return {"type": "errored", "error": error.envelope()}
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from sdk_workflow._internal.suggest import did_you_mean
 from sdk_workflow.exceptions import UsageError
+from sdk_workflow.simulator.errors import ApiError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -122,18 +123,14 @@ class Fault:
             return ERROR_STATUS[self.error_type or "overloaded_error"]
         return self.status if self.kind == "status" else ERROR_STATUS["overloaded_error"]
 
-    def error(self) -> dict[str, Any]:
-        """Return the `error` object of the API's envelope."""
+    def error(self) -> ApiError:
+        """Return the error that is answered, or that a stream breaks off with."""
         status = self.error_status
         by_class = "api_error" if status >= 500 else "invalid_request_error"  # noqa: PLR2004 - HTTP
         kind = self.error_type or _TYPE_OF_STATUS.get(status, by_class)
-        error: dict[str, Any] = {
-            "type": kind,
-            "message": self.message or _MESSAGES.get(status, f"Simulated fault: {status}"),
-        }
-        if self.error_code is not None:
-            error["details"] = {"error_code": self.error_code}
-        return error
+        message = self.message or _MESSAGES.get(status, f"Simulated fault: {status}")
+        details = {} if self.error_code is None else {"error_code": self.error_code}
+        return ApiError(status, kind, message, details=details)
 
 
 @dataclass(frozen=True, slots=True)

@@ -259,6 +259,15 @@ class Limiter:
         if bucket is not None:
             bucket.take(output_tokens - ticket.max_tokens, now)
 
+    def spent(self, key: str, model_class: str) -> Refusal | None:
+        """Return why a key may spend no more on a class of models; None where it may."""
+        purse = self._purses.setdefault(key, _Purse())
+        return _spent(self.limits.of(model_class), purse)
+
+    def spend(self, key: str, cost_usd: float) -> None:
+        """Note what a key has spent outside of its requests, such as on a batch."""
+        self._purses.setdefault(key, _Purse()).usd += cost_usd
+
     def headers(self, key: str, model_class: str, *, now: float, epoch: float) -> dict[str, str]:
         """Return the `anthropic-ratelimit-*` headers of a key and class.
 

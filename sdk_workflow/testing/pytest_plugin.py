@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["simulator", "simulator_url", "simulator_verdict"]
 
 _MARKER = (
-    "simulator(script=..., faults=..., limits=..., physics=..., clock=..., seed=...): "
+    "simulator(script=..., faults=..., limits=..., physics=..., clock=..., seed=..., lenient=...): "
     "the conditions of the `simulator` fixtures (sdk_workflow.testing.Simulator)"
 )
 

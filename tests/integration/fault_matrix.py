@@ -278,6 +278,18 @@ FAULTS = (
         of_streams=True,
     ),
     Fault(
+        name="stall after the whole reply",
+        scripts=[[streamed(None, silent)]],
+        requests=(1, 1),
+        of_streams=True,
+    ),
+    Fault(
+        name="reset after the whole reply",
+        scripts=[[streamed(None, aborting(b"event: con"))]],
+        requests=(1, 1),
+        of_streams=True,
+    ),
+    Fault(
         name="connection refused",
         scripts=[],
         plain="ServiceUnavailable (connection_failed)",

@@ -286,3 +286,17 @@ async def test_only_the_first_in_the_queue_asks_the_pacer() -> None:
     lane.leave(first)
     lane.leave(first)
     assert not isinstance(lane.try_turn(second, cost), float)
+
+
+async def test_a_call_that_is_given_up_while_the_lane_is_locked_blocks_nobody() -> None:
+    async def hang(_call: Call) -> Reply:
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    middleware = limiter(window=2)
+    given_up: Any = middleware(call(), hang)
+    given_up.send(None)  # it is under way, in no task
+    lane = middleware._lanes["haiku-5"]
+    with lane._lock:  # as where the garbage collector comes in the middle of the arithmetic
+        given_up.close()
+    assert lane.pacer.in_flight == 0

@@ -256,3 +256,18 @@ async def test_each_retry_is_an_event_of_the_ambient_span() -> None:
         ("retry", 2, "overloaded"),
     ]
     assert span.attributes["http.request.resend_count"] == 2
+
+
+async def test_an_error_whose_class_takes_arguments_of_its_own_is_explained_too() -> None:
+    class Flooded(OverloadedError):
+        def __init__(self, *, level: int) -> None:
+            super().__init__("The harbour is full.")
+            self.level = level
+
+    async def send(_call: Call) -> Reply:
+        raise Flooded(level=3)
+
+    retry = RetryMiddleware(backoff=Backoff(max_retries=1, first_seconds=0.0))
+    with pytest.raises(Flooded, match=r"full \(tried 2 times\)") as caught:
+        await retry(CALL, send)
+    assert caught.value.level == 3

@@ -123,7 +123,7 @@ def test_every_key_of_a_fault_can_be_written_in_a_line() -> None:
         message="Down",
         headers={"retry-after": "2", "x-should-retry": "false"},
     )
-    assert fault.error() == {
+    assert fault.error().envelope()["error"] == {
         "type": "api_error",
         "message": "Down",
         "details": {"error_code": "x"},
@@ -144,7 +144,7 @@ def test_every_key_of_a_fault_can_be_written_in_a_line() -> None:
     ],
 )
 def test_an_error_answer_has_the_type_of_its_status(fault: Fault, status: int, kind: str) -> None:
-    assert (fault.error_status, fault.error()["type"]) == (status, kind)
+    assert (fault.error().status, fault.error().kind) == (status, kind)
 
 
 def test_a_plan_is_read_from_json_and_toml_files(tmp_path: Path) -> None:

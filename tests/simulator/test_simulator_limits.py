@@ -317,3 +317,19 @@ def test_pacing_by_retry_after_reaches_the_limit_and_no_more() -> None:
         else:
             clock.advance(float(result.headers["retry-after"]))
     assert math.isclose(sent, 30 + 300, abs_tol=2)
+
+
+@pytest.mark.parametrize(("is_limited", "read"), [(True, False), (False, True)])
+def test_a_refused_request_does_not_refresh_what_it_would_have_read(
+    is_limited: bool, read: bool  # noqa: FBT001
+) -> None:
+    clock = VirtualClock(NOVEMBER_21)
+    simulated = simulation(clock=clock, limits="rpm=0.25" if is_limited else "rpm=100")
+    marked: Any = {"cache_control": {"type": "ephemeral"}}
+    answers = []
+    for seconds in (0, 200, 101):
+        clock.advance(seconds)
+        answers.append(ask(simulated, "word " * 6000, **marked))
+    assert [found.status for found in answers] == [200, 429 if is_limited else 200, 200]
+    body: Any = answers[-1].body
+    assert bool(body["usage"]["cache_read_input_tokens"]) is read

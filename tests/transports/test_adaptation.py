@@ -357,3 +357,36 @@ def test_the_address_of_the_sdks_own_variable_counts(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("ANTHROPIC_BASE_URL", "https://mine.services.ai.azure.com/anthropic")
     assert AnthropicTransport(api_key=KEY)._endpoint._profile.name == "Foundry"
     assert AnthropicTransport(api_key=KEY, base_url="http://x")._endpoint._profile.name != "Foundry"
+
+
+# What is malformed
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        "Hi",
+        True,
+        [None],
+        [{"role": "system"}],
+        [{"role": "system", "content": [1]}],
+        [{"role": "user", "content": 5}, {"role": "system", "content": "Be brief."}],
+        [{"content": "Hi"}, {"role": "system", "content": "Be brief."}],
+    ],
+    ids=repr,
+)
+def test_a_malformed_conversation_is_left_for_the_server_to_refuse(messages: Any) -> None:
+    body = {"model": "m", "messages": messages}
+    assert without(body, ["role_system"]) is body
+
+
+def test_a_model_that_is_no_text_is_left_for_the_server_to_refuse() -> None:
+    endpoint = Endpoint(profile_of("http://localhost"), "it")
+    assert endpoint.adapted({"model": ["m"]}) == {"model": ["m"]}
+
+
+async def test_a_malformed_conversation_keeps_its_refusal_at_a_server_of_ones_own() -> None:
+    async with stub_api(refusing("messages.1.content: Field required")) as api:
+        with pytest.raises(RequestRejected, match="Field required"):
+            await transport_to(api).send(ask(messages=(MESSAGES[0], {"role": "system"})))
+        assert len(api.requests) == 1
