@@ -230,7 +230,16 @@ def test_one_model_is_described() -> None:
 
 
 def test_a_model_that_has_retired_stays_on_record_behind_all_others() -> None:
-    assert body_of("/v1/models/claude-opus-4-1")["lifecycle"] == "retired"
+    retired = body_of("/v1/models/claude-opus-4-1")
+    assert retired["lifecycle"] == "retired"
+    # Every request for it is refused: it can do nothing any more.
+    claims = json.dumps(retired["capabilities"])
+    assert '"effort": {"supported": false, "low": {"supported": false}' in claims
+    assert '"supported": true' not in claims
+    living = body_of("/v1/models/claude-haiku-5-5")["capabilities"]
+    assert living["effort"]["supported"]
+    assert living["effort"]["max"]["supported"]
+    assert living["thinking"]["supported"]
     stages = [model["lifecycle"] for model in body_of("/v1/models?limit=1000")["data"]]
     assert stages.index("retired") > stages.index("deprecated")
     assert set(stages[stages.index("retired") :]) == {"retired"}
