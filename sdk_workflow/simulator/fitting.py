@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from sdk_workflow.simulator.errors import invalid_request
 from sdk_workflow.simulator.parts import dump
-from sdk_workflow.simulator.schema_faker import SchemaFaker, SchemaTooLargeError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,6 +42,9 @@ def fitting_value(
         >>> fitting_value("x", {"type": "string", "pattern": "^[a-z]{2}-[0-9]$"}, "Hello")
         'aa-0'
     """
+    # Loaded here, since most conversations need no schema: 7 ms of the engine's import.
+    from sdk_workflow.simulator.schema_faker import SchemaFaker, SchemaTooLargeError
+
     faker = SchemaFaker(prompt, text)
     validator = _validator(path, schema)
     failed = ""

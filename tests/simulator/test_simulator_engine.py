@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -204,6 +206,16 @@ def test_the_models_are_listed_newest_first_in_pages() -> None:
 @pytest.mark.parametrize("query", ["limit=0", "limit=1001", "limit=x", "after_id=claude-0"])
 def test_a_page_that_cannot_be_is_refused(query: str) -> None:
     assert error_of(request(f"/v1/models?{query}"))[0] == 400
+
+
+def test_importing_the_engine_loads_nothing_that_only_some_requests_need() -> None:
+    program = "import sys, sdk_workflow.simulator.engine; print(*sys.modules)"
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    own = "sdk_workflow.simulator."
+    rare = {f"{own}brain", f"{own}schema_faker", "secrets", "jsonschema_rs", "anthropic"}
+    assert not loaded & rare
 
 
 def test_one_model_is_described() -> None:

@@ -35,6 +35,7 @@ STRING, INTEGER = {"type": "string"}, {"type": "integer"}
         {"type": "string", "pattern": "^[a-z]+$", "minLength": 40, "maxLength": 41},
         {"type": "string", "pattern": "^[a-z]+[0-9]+$", "minLength": 9, "maxLength": 9},
         {"type": "string", "pattern": "^k", "minLength": 9},
+        {"type": "string", "pattern": "^[0-9]+$", "minLength": 40},
         {"type": "array", "items": STRING, "minItems": 3, "uniqueItems": True},
         {"type": "array", "items": {"type": "string", "maxLength": 1}, "minItems": 9,
          "uniqueItems": True},
