@@ -17,7 +17,8 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _DIGITS = "0123456789"
 _WORD = _LETTERS + _DIGITS + _LETTERS.upper() + "_"
 _SPACES = " \t\n"
-_POOL = _WORD + "-.,:;/!?+*=@#$%&'\"()[]{}<>|~^`\\ " + _SPACES
+_POOL = _WORD + "-.,:;/!?+*=@#$%&'\"()[]{}<>|~^`\\" + _SPACES
+_ANY = _POOL.replace("\n", "")
 _ESCAPES = {
     "d": _DIGITS,
     "w": _WORD,
@@ -146,7 +147,7 @@ class _Reader:
             return self._escape()
         if char in _REPEATS:
             raise UnreadablePatternError(f"{char!r} repeats nothing")
-        return _POOL if char == "." else char
+        return _ANY if char == "." else char
 
     def _group(self, depth: int) -> _Group:
         start = next((s for s in _GROUP_STARTS if self._pattern.startswith(s, self._at)), "")
