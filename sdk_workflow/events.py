@@ -31,7 +31,7 @@ __all__ = [
     "shows_no_text",
 ]
 
-SinkT = TypeVar("SinkT", bound="EventSink")
+SinkT = TypeVar("SinkT", bound=Callable[..., None])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -189,7 +189,9 @@ def test_the_servers_own_word_on_trying_again_goes_first(
     assert error_from_response(409, envelope(kind, code=code), headers).retryable is retryable
 
 
-@pytest.mark.parametrize("body", [envelope("conflict_error"), envelope("invalid_request_error"), ""])
+@pytest.mark.parametrize(
+    "body", [envelope("conflict_error"), envelope("invalid_request_error"), ""]
+)
 def test_a_conflict_is_over_soon_and_may_be_tried_again(body: Any) -> None:
     error = error_from_response(409, body)
     assert (type(error), error.retryable) == (RequestRejected, True)

@@ -60,7 +60,7 @@ def test_an_unknown_name_tells_its_place(values: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=rf"^{setting} \(sdk_workflow.toml line 3\): 'sonett'"):
         check_models(settings, CATALOG, origins=file)
     flag = {setting: Origin(kind="flag", location="--some-flag")}
-    with pytest.raises(UsageError, match="^--some-flag: 'sonett'") as caught:
+    with pytest.raises(UsageError, match=r"^--some-flag: 'sonett'") as caught:
         check_models(settings, CATALOG, origins=flag)
     assert (caught.value.code, bool(caught.value.hint)) == ("unknown_model", True)
 
@@ -92,6 +92,8 @@ def test_the_place_of_a_wrong_name_in_a_variable_is_told(
 def test_what_is_wrong_with_an_argument_names_no_flag() -> None:
     with pytest.raises(ConfigError, match=r"^max_retries = -1 \(argument max_retries\) is not"):
         build_runtime(backend="simulator", max_retries=-1)
-    with pytest.raises(ConfigError, match="^The argument fallbackmodels is not a setting") as caught:
+    with pytest.raises(
+        ConfigError, match=r"^The argument fallbackmodels is not a setting"
+    ) as caught:
         build_runtime(backend="simulator", fallbackmodels=["haiku"])
     assert "'fallback_models'" in caught.value.hint

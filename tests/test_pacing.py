@@ -355,9 +355,7 @@ def test_headers_are_as_old_as_their_call() -> None:
     pacer = Pacer(clock)
     ticket = pacer.start(ONE)
     clock.advance(4)
-    pacer.succeeded(
-        ticket, limits("requests", 60, 0, after(5)), counted_tokens=0, output_tokens=0
-    )
+    pacer.succeeded(ticket, limits("requests", 60, 0, after(5)), counted_tokens=0, output_tokens=0)
     assert (pacer._buckets[0].capacity, pacer._buckets[0].level) == (5, 4)
 
 

@@ -6,6 +6,7 @@ The benchmark beside it shows more rounds and the usual ways to compare with.
 from __future__ import annotations
 
 from statistics import median
+from typing import TYPE_CHECKING
 
 import anyio
 import pytest
@@ -16,6 +17,9 @@ from sdk_workflow.middleware.retry import RetryMiddleware
 from sdk_workflow.simulator.physics import Physics
 from sdk_workflow.testing import LoopClock, Simulator, run_virtual
 from sdk_workflow.types import Call
+
+if TYPE_CHECKING:
+    from sdk_workflow.protocols import Middleware
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
@@ -47,7 +51,7 @@ def test_buckets_that_hold_a_second_or_ten_are_used_as_fast_as_they_fill_up(
     limits: str, calls: int, ideal_seconds: float, physics: Physics | None
 ) -> None:
     clock = LoopClock()
-    layers = [RetryMiddleware(clock=clock), RateLimitMiddleware(clock=clock)]
+    layers: list[Middleware] = [RetryMiddleware(clock=clock), RateLimitMiddleware(clock=clock)]
     simulator = Simulator(limits=limits, clock=clock, physics=physics, middleware=layers)
 
     async def ask_all() -> None:

@@ -8,17 +8,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from sdk_workflow.config.models import ModelCatalog
 from sdk_workflow.config.settings import (
     Settings,
     load_settings,
     load_settings_with_origins,
     mask,
 )
-from sdk_workflow.exceptions import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
 
     from sdk_workflow.config.settings import LoadedSettings
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sdk_workflow.exceptions import ConfigError, SdkWorkflowError, UsageError
+from sdk_workflow.exceptions import ConfigError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from sdk_workflow.config.models import ModelCatalog
     from sdk_workflow.config.settings import Settings
     from sdk_workflow.config.sources import Origin
+    from sdk_workflow.exceptions import SdkWorkflowError
 
 __all__ = ["check_models", "located"]
 

@@ -264,9 +264,7 @@ def load_settings(
         ConfigError: A source is unreadable or malformed, a name is unknown, or a value is invalid
             (`invalid_settings`); the message lists all of it, with places.
     """
-    return load_settings_with_origins(
-        flags, cwd=cwd, environ=environ, given_as="argument"
-    ).settings
+    return load_settings_with_origins(flags, cwd=cwd, environ=environ, given_as="argument").settings
 
 
 def load_settings_with_origins(
@@ -283,7 +281,9 @@ def load_settings_with_origins(
     """
     folder = Path.cwd() if cwd is None else cwd
     variables = os.environ if environ is None else environ
-    layers = _layers(flag_layer(flags or {}, tuple(Settings.model_fields), given_as=given_as), folder, variables)
+    layers = _layers(
+        flag_layer(flags or {}, tuple(Settings.model_fields), given_as=given_as), folder, variables
+    )
     merged: dict[str, Sourced] = {}
     for layer in reversed(layers):
         merged.update(layer.values)

@@ -80,7 +80,9 @@ class Bucket:
 
     def take(self, amount: float, *, now: float) -> None:
         """Take `amount` out, or put it back where it is negative."""
-        self.level = min(self.level + (now - self.seen_at) * self.per_second, self.capacity) - amount
+        self.level = (
+            min(self.level + (now - self.seen_at) * self.per_second, self.capacity) - amount
+        )
         self.seen_at = now
 
     def wait_seconds(self, amount: float, *, now: float) -> float:
@@ -124,9 +126,7 @@ def read_limits(headers: Mapping[str, str], *, now: float) -> Iterator[tuple[int
             yield index, Reading(capacity=capacity, remaining=remaining, per_second=rate)
 
 
-def _seconds_until_full(
-    headers: Mapping[str, str], reset_name: str, *, now: float
-) -> float | None:
+def _seconds_until_full(headers: Mapping[str, str], reset_name: str, *, now: float) -> float | None:
     """Return how long a bucket takes to fill up; None where nothing credible is said of it."""
     try:
         full_at = datetime.fromisoformat(headers[reset_name].replace("Z", "+00:00")).timestamp()

@@ -337,7 +337,7 @@ async def test_what_json_cannot_carry_is_refused_with_its_place(
     tool = {**READ.to_api(), "input_schema": {"type": "object", "default": value}}
     call = ask(tools=(tool,))
     for refused in (transport.send, transport.count_tokens):
-        with pytest.raises(RequestRejected, match="tools.0.input_schema.default") as caught:
+        with pytest.raises(RequestRejected, match=r"tools\.0\.input_schema\.default") as caught:
             await refused(call)
         assert (caught.value.code, caught.value.retryable) == ("unencodable_request", False)
 

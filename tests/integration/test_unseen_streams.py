@@ -14,12 +14,14 @@ from sdk_workflow.testing import Simulator
 from tests.integration.fault_matrix import HurriedClock
 
 if TYPE_CHECKING:
+    from sdk_workflow.agent.session import AgentSession
     from sdk_workflow.events import Event
+    from sdk_workflow.exceptions import LLMError
 
 pytestmark = pytest.mark.socket
 
 ANSWER = "The tide is high at noon, and it is low again some six hours after that."
-FAULTS = {
+FAULTS: dict[str, type[LLMError]] = {
     "truncate": StreamInterrupted,
     "reset": StreamInterrupted,
     "error_event": OverloadedError,
@@ -61,12 +63,12 @@ def test_a_run_is_recovered_where_nobody_sees_its_text(fault: str, sinks: Any) -
 @each_fault
 def test_a_run_fails_where_a_sink_has_seen_some_of_it(fault: str) -> None:
     simulator, events = failing_once(fault), list[Any]()
-    with simulator.serving() as url, pytest.raises(FAULTS[fault]):
+    with simulator.serving() as url, pytest.raises(FAULTS[fault]) as caught:
         run_sync("When is the tide high?", sinks=[events.append], **wiring(url))
     shown = "".join(event.text for event in events if isinstance(event, TextDelta))
     assert shown
     assert ANSWER.startswith(shown)
-    assert len(simulator.requests) == 1
+    assert [asked.request_id for asked in simulator.requests] == [caught.value.request_id]
 
 
 @each_fault
@@ -82,15 +84,20 @@ async def test_a_message_is_recovered_where_nobody_sees_its_text(fault: str) -> 
 @each_fault
 @pytest.mark.anyio
 async def test_a_message_fails_where_its_stream_was_read(fault: str) -> None:
-    simulator, shown = failing_once(fault), ""
+    simulator, shown = failing_once(fault), list[str]()
     with simulator.serving() as url:
         async with build_runtime(**wiring(url)) as runtime, runtime.session() as session:
-            stream = session.stream("When is the tide high?")
             with pytest.raises(FAULTS[fault]):
-                async for event in stream:
-                    shown += event.text if isinstance(event, TextDelta) else ""
+                await read_stream(session, shown)
     assert shown
-    assert (ANSWER.startswith(shown), len(simulator.requests)) == (True, 1)
+    assert ANSWER.startswith("".join(shown))
+    assert len(simulator.requests) == 1
+
+
+async def read_stream(session: AgentSession, shown: list[str]) -> None:
+    async for event in session.stream("When is the tide high?"):
+        if isinstance(event, TextDelta):
+            shown.append(event.text)
 
 
 def test_of_the_command_lines_views_only_the_one_for_json_shows_no_text() -> None:
