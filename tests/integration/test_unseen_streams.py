@@ -97,7 +97,7 @@ async def test_a_message_fails_where_its_stream_was_read(fault: str) -> None:
 async def read_stream(session: AgentSession, shown: list[str]) -> None:
     async for event in session.stream("When is the tide high?"):
         if isinstance(event, TextDelta):
-            shown.append(event.text)
+            shown.append(event.text)  # noqa: PERF401 - it has to outlive the error
 
 
 def test_of_the_command_lines_views_only_the_one_for_json_shows_no_text() -> None:
