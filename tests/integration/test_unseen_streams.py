@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from sdk_workflow._internal.sinks import SinkSet
+from sdk_workflow.cli import batch
 from sdk_workflow.cli.rendering import JsonLinesView, JsonView, TextView
 from sdk_workflow.events import TextDelta, shows_no_text
 from sdk_workflow.exceptions import OverloadedError, StreamInterrupted
@@ -101,5 +103,9 @@ async def read_stream(session: AgentSession, shown: list[str]) -> None:
 
 
 def test_of_the_command_lines_views_only_the_one_for_json_shows_no_text() -> None:
-    views = (TextView, JsonLinesView, JsonView)
-    assert [getattr(view.on_event, "takes_text", True) for view in views] == [True, True, False]
+    sinks: list[Any] = [view.on_event for view in (TextView, JsonLinesView, JsonView)]
+    assert [getattr(sink, "takes_text", True) for sink in sinks] == [True, True, False]
+
+
+def test_a_batch_shows_no_text() -> None:
+    assert not SinkSet([batch._ignore]).take_text
