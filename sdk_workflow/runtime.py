@@ -15,6 +15,7 @@ from sdk_workflow._internal.sinks import SinkSet
 from sdk_workflow._internal.suggest import did_you_mean
 from sdk_workflow.agent.options import RunOptions
 from sdk_workflow.agent.session import AgentSession
+from sdk_workflow.config.model_names import check_models
 from sdk_workflow.config.models import default_catalog
 from sdk_workflow.core.agent_client import AgentClientManager
 from sdk_workflow.core.performance import PerformanceTracer
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from sdk_workflow.config.models import ModelCatalog
     from sdk_workflow.config.settings import Settings
+    from sdk_workflow.config.sources import Origin
     from sdk_workflow.events import EventSink
     from sdk_workflow.protocols import Clock, CountMiddleware, Middleware, Transport
     from sdk_workflow.types import RunResult
@@ -131,18 +133,15 @@ def build_runtime(
         **overrides: Settings that go before every other source, such as `model="haiku"`.
 
     Raises:
-        ConfigError: If a setting is unusable, or no key is set and the simulator was not asked for.
+        ConfigError: If a setting is unusable or names an unknown model, or no key is set and the
+            simulator was not asked for.
         UsageError: If there is no such backend.
     """
-    if settings is None:
-        from sdk_workflow.config.settings import load_settings
-
-        settings = load_settings(overrides)
-    elif overrides:
-        settings = _changed(settings, overrides)
+    settings, origins = _settings(settings, overrides)
     clock = clock or SystemClock()
     chosen = choose_backend(settings, backend or settings.backend)
     catalog = default_catalog(settings.home)
+    check_models(settings, catalog, origins=origins)
     on_event = SinkSet(sinks).emit
     middleware, counting = _layers(settings, chosen, clock, catalog=catalog, on_event=on_event)
     return Runtime(
@@ -240,6 +239,18 @@ async def open_session(**options: Any) -> AsyncIterator[AgentSession]:
         runtime.session(**session_options) as session,
     ):
         yield session
+
+
+def _settings(
+    settings: Settings | None, overrides: Mapping[str, Any]
+) -> tuple[Settings, Mapping[str, Origin]]:
+    """Return the settings with the overrides, and where their values came from, as far as known."""
+    if settings is not None:
+        return (_changed(settings, overrides) if overrides else settings), {}
+    from sdk_workflow.config.settings import load_settings_with_origins
+
+    loaded = load_settings_with_origins(overrides, given_as="argument")
+    return loaded.settings, loaded.origins
 
 
 def _changed(settings: Settings, overrides: Mapping[str, Any]) -> Settings:

@@ -105,7 +105,7 @@ class Engine:
         """
         # With the time, ids stay distinct when a later process takes a conversation up again.
         source = f"{self._seed}/{self._clock.now()!r}"
-        self._ids = random.Random(source)  # noqa: S311 # nosec B311 - has to be repeatable
+        self._ids = random.Random(source)  # noqa: S311 # nosec B311 # has to be repeatable
         self.files = FileStore(self._ids)
         self._file_endpoints = FileEndpoints(self.files, is_lenient=self._is_lenient)
         store = BatchStore(self._ids, seconds=self._batch_seconds)

@@ -301,5 +301,5 @@ class FaultPlan:
             return False
         # One die per rule and request: what another request does cannot change the outcome.
         source = f"{self.seed}/{number}/{index}"
-        dice = random.Random(source)  # noqa: S311 # nosec B311 - repeatable
+        dice = random.Random(source)  # noqa: S311 # nosec B311 # repeatable
         return rule.probability >= 1 or dice.random() < rule.probability
