@@ -15,6 +15,7 @@ from sdk_workflow._internal.sinks import SinkSet
 from sdk_workflow._internal.suggest import did_you_mean
 from sdk_workflow.agent.options import RunOptions
 from sdk_workflow.agent.session import AgentSession
+from sdk_workflow.config.model_names import check_models
 from sdk_workflow.config.models import default_catalog
 from sdk_workflow.core.performance import PerformanceTracer
 from sdk_workflow.exceptions import ConfigError, UsageError
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from sdk_workflow.config.models import ModelCatalog
     from sdk_workflow.config.settings import Settings
+    from sdk_workflow.config.sources import Origin
     from sdk_workflow.core.agent_client import AgentClientManager
     from sdk_workflow.core.cache_manager import CacheManager
     from sdk_workflow.events import EventSink
@@ -156,13 +158,15 @@ def build_runtime(
         **overrides: Settings that go before every other source, such as `model="haiku"`.
 
     Raises:
-        ConfigError: If a setting is unusable, or no key is set and the simulator was not asked for.
+        ConfigError: If a setting is unusable or names an unknown model, or no key is set and the
+            simulator was not asked for.
         UsageError: If there is no such backend.
     """
-    settings = _settled(settings, overrides)
+    settings, origins = _settings(settings, overrides)
     clock = clock or SystemClock()
     chosen = choose_backend(settings, backend or settings.backend)
     catalog = default_catalog(settings.home)
+    check_models(settings, catalog, origins=origins)
     cache = make_cache(settings, chosen, clock, catalog)
     parts = LayerParts(
         settings=settings,
@@ -264,12 +268,16 @@ async def open_session(**options: Any) -> AsyncIterator[AgentSession]:
         yield session
 
 
-def _settled(settings: Settings | None, overrides: Mapping[str, Any]) -> Settings:
-    if settings is None:
-        from sdk_workflow.config.settings import load_settings
+def _settings(
+    settings: Settings | None, overrides: Mapping[str, Any]
+) -> tuple[Settings, Mapping[str, Origin]]:
+    """Return the settings with the overrides, and where their values came from, as far as known."""
+    if settings is not None:
+        return (_changed(settings, overrides) if overrides else settings), {}
+    from sdk_workflow.config.settings import load_settings_with_origins
 
-        return load_settings(overrides)
-    return _changed(settings, overrides) if overrides else settings
+    loaded = load_settings_with_origins(overrides, given_as="argument")
+    return loaded.settings, loaded.origins
 
 
 def _changed(settings: Settings, overrides: Mapping[str, Any]) -> Settings:

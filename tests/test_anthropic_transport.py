@@ -404,6 +404,7 @@ async def test_a_stream_that_ends_early_is_no_reply(length: int) -> None:
     error = await failure(Server(response).transport(), ask(emit=collector))
     assert isinstance(error, StreamInterrupted)
     assert error.partial_text == ARRIVED[length]
+    assert error.request_id == "req_1"
     assert error.retryable
     assert "Send the request again" in error.hint
     assert collector.events == EVENTS[:length]
@@ -423,6 +424,7 @@ async def test_a_connection_that_breaks_interrupts_the_stream(
     error = await failure(Server(response).transport(), ask(emit=Collector()))
     assert isinstance(error, StreamInterrupted)
     assert error.partial_text == ARRIVED[length]
+    assert error.request_id == "req_1"
     assert str(fault) in str(error)
     assert error.__cause__ is fault
     assert body.is_closed
@@ -435,7 +437,7 @@ async def test_an_event_that_is_not_json_interrupts_the_stream(garbage: bytes) -
     error = await failure(Server(response).transport(), ask(emit=collector))
     assert isinstance(error, StreamInterrupted)
     assert "not JSON" in str(error)
-    assert error.partial_text == "Hello "
+    assert (error.partial_text, error.request_id) == ("Hello ", "req_1")
     assert collector.events == EVENTS[:4]
     assert body.is_closed
 
@@ -452,7 +454,7 @@ async def test_an_error_event_in_the_middle_becomes_the_typed_error() -> None:
     response, body = streamed(encoded([*EVENTS[:4], fault]))
     error = await failure(Server(response).transport(), ask(emit=Collector()))
     assert type(error) is OverloadedError
-    assert error.retryable
+    assert (error.retryable, error.request_id) == (True, "req_1")
     assert body.is_closed
 
 

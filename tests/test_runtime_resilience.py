@@ -104,7 +104,8 @@ async def test_all_callers_of_a_runtime_are_paced_together(scripted: ScriptedTra
 async def test_the_other_models_are_asked_under_their_ids(scripted: ScriptedTransport) -> None:
     scripted.script[:] = [BUSY, BUSY, text_reply("Hi")]
     events: list[Any] = []
-    runtime = wired(max_retries=0, fallback_models="sonnet, my-own-model", sinks=[events.append])
+    names = {"fallback_models": "sonnet, my-own-model", "base_url": "http://localhost:11434"}
+    runtime = wired(max_retries=0, sinks=[events.append], **names)
     await runtime.client.create(CALL)
     assert [call.model for call in scripted.calls] == [
         "claude-opus-5-5",

@@ -61,8 +61,9 @@ _HINTS: dict[type[LLMError], str] = {
 # Waiting cannot help against these, although their status is 429.
 _SPEND_LIMIT_CODES = frozenset({"enforced_spend_limit_reached", "contract_spend_limit_reached"})
 
-# What held the other request off is over soon; the official SDK repeats these as well.
-_RETRYABLE = {"conflict_error": True}
+_PASSING = frozenset({ServiceUnavailable, RateLimitError, OverloadedError})
+_CONFLICT = 409
+_CONFLICT_HINT = "Another request held this one off; send it again."
 _SHOULD_RETRY = {"true": True, "false": False}
 
 
@@ -121,14 +122,16 @@ def error_from_envelope(
         )
     code = _error_code(error)
     is_spent = code in _SPEND_LIMIT_CODES
+    hint = "Raise the spend limit of the organisation." if is_spent else _HINTS.get(found, "")
+    is_conflict = found is RequestRejected and (kind == "conflict_error" or status == _CONFLICT)
     return found(
         f"The API answered {_label(kind, status)}: {text}",
         status=status,
         request_id=envelope.get("request_id") or request_id,
         retry_after_seconds=wait,
         code=code,
-        retryable=False if is_spent else _RETRYABLE.get(kind),
-        hint="Raise the spend limit of the organisation." if is_spent else _HINTS.get(found, ""),
+        retryable=False if is_spent else is_conflict or None,
+        hint=_CONFLICT_HINT if is_conflict else hint,
     )
 
 
@@ -172,8 +175,15 @@ def http_time(date: str | None) -> float | None:
 def _class_of(kind: str, status: int | None, text: str) -> type[LLMError]:
     if kind == "invalid_request_error" and "prompt is too long" in text:
         return ContextOverflow
-    if kind in _BY_TYPE:
-        return _BY_TYPE[kind]
+    by_status = _class_of_status(status)
+    found = _BY_TYPE.get(kind, by_status)
+    # A 408 may carry the type of a wrong request, but what passes is not the request's fault.
+    if found is RequestRejected and by_status in _PASSING:
+        return by_status
+    return found
+
+
+def _class_of_status(status: int | None) -> type[LLMError]:
     if status is None:
         return StreamInterrupted
     if status in _BY_STATUS:

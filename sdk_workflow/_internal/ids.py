@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import secrets
 
 __all__ = ["new_id", "new_span_id", "new_trace_id"]
 
@@ -15,7 +14,7 @@ _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZabcdefghjkmnpqrstvwxyz"
 
 
 def _reseed() -> None:
-    _random.seed(secrets.randbits(256))
+    _random.seed()  # from the system's randomness
 
 
 if hasattr(os, "register_at_fork"):

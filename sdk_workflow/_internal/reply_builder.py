@@ -83,6 +83,9 @@ def _check_usage(usage: Any) -> None:
 class ReplyBuilder:
     """Collects one reply, event by event.
 
+    Attributes:
+        request_id: The API's id of the request, for its errors; set it once it is known.
+
     Example:
         >>> builder = ReplyBuilder()
         >>> builder.add({"type": "ping"})
@@ -93,6 +96,7 @@ class ReplyBuilder:
     """
 
     def __init__(self) -> None:
+        self.request_id: str | None = None
         self._message: dict[str, Any] | None = None
         self._blocks: dict[int, dict[str, Any]] = {}
         # What arrived of the open blocks, joined when they close: joining at each delta took 5 s
@@ -131,14 +135,16 @@ class ReplyBuilder:
             return
         kind = event.get("type")
         if kind == "error":
-            raise error_from_envelope(event, partial_text=self.partial_text)
+            raise error_from_envelope(
+                event, partial_text=self.partial_text, request_id=self.request_id
+            )
         handler = _HANDLERS.get(str(kind))
         if handler is None:
             return
         try:
             handler(self, event)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise self._interrupted(f"The stream is malformed at a {kind!r} event.") from error
+            raise self.interrupted(f"The stream is malformed at a {kind!r} event.") from error
 
     def finish(self, **facts: Any) -> Reply:
         """Return the reply; `facts` are fields that the stream does not hold.
@@ -147,17 +153,19 @@ class ReplyBuilder:
             StreamInterrupted: If `message_stop` has not arrived.
         """
         if self._message is None or not self._is_stopped:
-            raise self._interrupted("The stream ended before the reply was complete.")
+            raise self.interrupted("The stream ended before the reply was complete.")
         content = [block for _, block in sorted(self._blocks.items())]
         try:
             return read_message({**self._message, "content": content}, **facts)
         except (ValueError, AttributeError) as error:
-            raise self._interrupted("The stream holds no finished message.") from error
+            raise self.interrupted("The stream holds no finished message.") from error
 
-    def _interrupted(self, message: str) -> StreamInterrupted:
+    def interrupted(self, message: str) -> StreamInterrupted:
+        """Return the error of a stream that broke off here; `message` says how."""
         return StreamInterrupted(
             message,
             partial_text=self.partial_text,
+            request_id=self.request_id,
             hint="Send the request again; what arrived so far is not the answer.",
         )
 

@@ -34,10 +34,17 @@ class RunProgress:
         """Return the wall time since the run began."""
         return (self.clock.monotonic() - self.started) * 1000
 
-    def note_text(self) -> None:
-        """Remember when the first text of the run arrived."""
+    def note_reply(self, reply: Reply, *, first_text_ms: float | None) -> None:
+        """Add a finished reply.
+
+        Args:
+            reply: The reply.
+            first_text_ms: When its first text arrived, since the run began; None where none did,
+                or where it was not streamed.
+        """
+        self.replies.append(reply)
         if self.time_to_first_token_ms is None:
-            self.time_to_first_token_ms = self.elapsed_ms()
+            self.time_to_first_token_ms = first_text_ms
 
     def usage(self) -> Usage:
         """Return the tokens of all replies so far."""

@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from sdk_workflow._internal.clock import SystemClock
+from sdk_workflow._internal.held_emit import UnseenEmit
 from sdk_workflow._internal.ids import new_id
 from sdk_workflow._internal.portal import Portal
 from sdk_workflow._internal.sinks import SinkSet
@@ -16,6 +17,7 @@ from sdk_workflow.agent.message_processor import MessageProcessor
 from sdk_workflow.agent.options import RunOptions
 from sdk_workflow.agent.run_progress import RunProgress
 from sdk_workflow.agent.state import SessionState, StateMachine
+from sdk_workflow.agent.text_listener import TextListener
 from sdk_workflow.agent.tool_runner import ToolRunner
 from sdk_workflow.agent.toolbox import Toolbox
 from sdk_workflow.config.models import default_catalog
@@ -26,7 +28,7 @@ from sdk_workflow.tools.dispatcher import ToolDispatcher
 from sdk_workflow.types import Call
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from anyio.streams.memory import MemoryObjectSendStream
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
     from sdk_workflow.core.performance import PerformanceTracer
     from sdk_workflow.events import Event, EventSink
     from sdk_workflow.protocols import Clock, MemoryStrategy, Sandbox
-    from sdk_workflow.types import Message, Reply, RunResult, StreamEvent, ToolSpec
+    from sdk_workflow.types import Emit, Message, Reply, RunResult, ToolSpec
 
 __all__ = ["AgentSession"]
 
@@ -298,12 +300,7 @@ class AgentSession:
     async def _send(
         self, history: Sequence[Message], limits: RunOptions, progress: RunProgress
     ) -> Reply:
-        async def emit(event: StreamEvent) -> None:
-            delta: Mapping[str, Any] = event.get("delta") or {}
-            if delta.get("type") == "text_delta":
-                progress.note_text()
-                self._sinks.emit(TextDelta(session_id=self.session_id, text=delta["text"]))
-
+        listener = TextListener(self._show_text, elapsed_ms=progress.elapsed_ms)
         call = Call(
             model=self._model,
             messages=tuple(self._memory.select(history) if self._memory else history),
@@ -312,14 +309,21 @@ class AgentSession:
             tools=tuple(spec.to_api() for spec in self._registry.specs()),
             parameters=limits.parameters,
             session_id=self.session_id,
-            emit=emit if limits.stream else None,
+            emit=self._emit_of(listener) if limits.stream else None,
         )
         self._last_request = call
         self._debug(f"asks {call.model} about {len(call.messages)} messages")
         reply = await self._client.create(call)
         self._last_response = reply
-        progress.replies.append(reply)
+        progress.note_reply(reply, first_text_ms=listener.first_text_ms)
         return reply
+
+    def _emit_of(self, listener: Emit) -> Emit:
+        """Return the listener, marked as one that shows nothing where nobody would see it."""
+        return listener if self._sinks.take_text else UnseenEmit(listener)
+
+    def _show_text(self, text: str) -> None:
+        self._sinks.emit(TextDelta(session_id=self.session_id, text=text))
 
     def _fail(self, error: BaseException, progress: RunProgress) -> None:
         if self._machine.state is not SessionState.CLOSED:  # closed by someone while it ran

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sdk_workflow.cli.event_loop import run_async
 from sdk_workflow.cli.exit_codes import ExitCode, exit_code_of
 from sdk_workflow.cli.rendering import RUN_SCHEMA, dump, execution_object
+from sdk_workflow.events import shows_no_text
 from sdk_workflow.exceptions import UsageError
 from sdk_workflow.executors.batch import read_prompts, run_batch
 from sdk_workflow.executors.streaming_example import Execution, execute
@@ -162,6 +163,7 @@ def read_items(path: Path) -> list[BatchItem]:
     return list(read_prompts(lines))
 
 
+@shows_no_text
 def _ignore(_event: object) -> None:
     """Show nothing: a batch shows its progress, not every event."""
 

@@ -13,6 +13,7 @@ from sdk_workflow.events import (
     TextDelta,
     ToolFinished,
     ToolStarted,
+    shows_no_text,
 )
 from sdk_workflow.types import Money
 
@@ -123,6 +124,7 @@ class JsonView:
     def __init__(self, console: Console) -> None:
         self._console = console
 
+    @shows_no_text
     def on_event(self, event: Event) -> None:
         """Show nothing yet of the run itself."""
         tell_of_call(event, self._console)

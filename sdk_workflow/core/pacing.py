@@ -249,16 +249,17 @@ class Pacer:
         """
         found = False
         now = self._clock.monotonic()
-        for kind, reading in read_limits(headers, now=self._clock.now()):
+        age = now - ticket.started_at
+        for kind, reading in read_limits(headers, now=self._clock.now() - age):
             found = True
             if ticket.started_at < self._learned_at:
                 continue
-            filled = reading.remaining + (now - ticket.started_at) * reading.per_second
+            filled = reading.remaining + age * reading.per_second
             taken_since = max(self._spent[kind] - ticket.spent[kind], 0.0)
             self._buckets[kind] = Bucket(
-                limit=reading.limit,
+                capacity=reading.capacity,
                 per_second=reading.per_second,
-                level=min(filled, reading.limit) - taken_since,
+                level=min(filled, reading.capacity) - taken_since,
                 seen_at=now,
             )
         if found:

@@ -11,7 +11,7 @@ import random
 from typing import TYPE_CHECKING, TypeVar
 
 from sdk_workflow._internal.clock import SystemClock
-from sdk_workflow._internal.held_emit import HeldEmit
+from sdk_workflow._internal.held_emit import HeldEmit, is_seen
 from sdk_workflow._internal.time_left import seconds_left
 from sdk_workflow._internal.tracing import current_span
 from sdk_workflow.core.backoff import FINAL, Backoff, RetryBudget
@@ -91,7 +91,7 @@ class RetryMiddleware:
         self._budget.note_call()
         retries = 0
         while True:
-            held = None if call.emit is None else HeldEmit(call.emit)
+            held = HeldEmit(call.emit) if is_seen(call.emit) else None
             attempt = call if held is None else dataclasses.replace(call, emit=held)
             try:
                 return await proceed(attempt)

@@ -152,6 +152,12 @@ class Journal:
         """How many requests there were, those included that are no longer kept."""
         return self._count
 
+    @property
+    def dropped(self) -> int:
+        """How many requests are no longer kept."""
+        with self._lock:
+            return self._count - len(self._entries)
+
     def entries(self) -> list[JournalEntry]:
         """Return the requests that are kept, oldest first."""
         with self._lock:

@@ -146,6 +146,7 @@ class Progress:
             _note_headers(self.entry, step.headers)
         if not isinstance(step, Answer):
             return
+        self.has_ended = True  # whoever carries it out asks for no more
         if isinstance(step.body, bytes):
             self.is_complete = self._is_intact
             return

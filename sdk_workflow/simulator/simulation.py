@@ -140,13 +140,14 @@ class Simulation:
         from sdk_workflow.simulator.limits import Limits
 
         clock = SystemClock() if clock is None else clock
+        classes = None if catalog is None else catalog.tiers()
         spec = {"unmatched": "rules"} if script is None else script
         script = parse_script(spec, fallback=RuleBrain(seed))
         simulation = cls(
             Engine(clock=clock, seed=seed, catalog=catalog, brain=script, lenient=lenient),
             clock=clock,
             catalog=catalog,
-            limits=None if limits is None else Limits.parse(limits),
+            limits=None if limits is None else Limits.parse(limits, classes=classes),
             faults=None if faults is None else parse_faults(faults, seed=seed),
             physics=physics,
             journal=Journal(),

@@ -46,6 +46,9 @@ CHECKS: dict[str, str] = {
 class Verdict:
     """What was found; nothing, for a client that held out.
 
+    `request_count` requests were judged; `dropped_count` others were no longer in the journal, and
+    nothing is known of what the client did with them.
+
     Example:
         >>> from sdk_workflow.simulator.journal import Journal
         >>> judge(Journal()).assert_resilient()
@@ -53,6 +56,7 @@ class Verdict:
 
     findings: tuple[Finding, ...]
     request_count: int
+    dropped_count: int = 0
 
     @property
     def is_resilient(self) -> bool:
@@ -80,7 +84,9 @@ class Verdict:
             raise ValueError(f"There is no check {min(unknown)!r}; there are {', '.join(CHECKS)}.")
         left = [finding for finding in self.findings if finding.code not in ignored]
         if left:
-            raise AssertionError("The client is not resilient:\n" + _listed(left))
+            raise AssertionError(
+                f"The client is not resilient:\n{_listed(left)}{self._reservation}"
+            )
 
     def to_json(self) -> dict[str, Any]:
         """Return the verdict as plain JSON values."""
@@ -88,6 +94,7 @@ class Verdict:
             "schema": SCHEMA,
             "is_resilient": self.is_resilient,
             "requests": self.request_count,
+            "dropped": self.dropped_count,
             "findings": [
                 {
                     "code": finding.code,
@@ -102,8 +109,18 @@ class Verdict:
     def __str__(self) -> str:
         """Return the findings as a list."""
         if self.is_resilient:
-            return f"The client held out: nothing found in {self.request_count} requests."
-        return "The client is not resilient:\n" + _listed(self.findings)
+            found = f"The client held out: nothing found in {self.request_count} requests."
+            return f"{found}{self._reservation}"
+        return f"The client is not resilient:\n{_listed(self.findings)}{self._reservation}"
+
+    @property
+    def _reservation(self) -> str:
+        if not self.dropped_count:
+            return ""
+        return (
+            f"\n{self.dropped_count} earlier requests were not judged: the journal keeps the last "
+            "ones only."
+        )
 
 
 def _listed(findings: Iterable[Finding]) -> str:
@@ -153,7 +170,9 @@ def judge(
         for check in ALL_CHECKS:
             findings.extend(check(case))
     findings.sort(key=lambda finding: finding.requests)
-    return Verdict(findings=tuple(findings), request_count=len(entries))
+    return Verdict(
+        findings=tuple(findings), request_count=len(entries), dropped_count=journal.dropped
+    )
 
 
 def _budget_overrun(entries: Iterable[JournalEntry], budget_usd: float | None) -> Iterator[Finding]:

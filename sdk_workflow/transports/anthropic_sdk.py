@@ -21,7 +21,7 @@ from sdk_workflow._internal.reply_builder import ReplyBuilder, read_message
 from sdk_workflow._internal.request_body import encode_body
 from sdk_workflow._internal.sse import SSEDecoder
 from sdk_workflow._internal.token_estimate import CharacterTokenCounter
-from sdk_workflow.exceptions import LLMError, StreamInterrupted
+from sdk_workflow.exceptions import LLMError
 from sdk_workflow.transports.adaptation import Endpoint
 from sdk_workflow.transports.capabilities import profile_of
 from sdk_workflow.transports.sdk_errors import plain_headers, typed_errors
@@ -145,11 +145,12 @@ class AnthropicTransport:
         started, builder = perf_counter(), ReplyBuilder()
         with (watch := Watch(self._timeouts)):
             response = await self._open_stream(body)
+            builder.request_id = response.headers.get("request-id")
             try:
                 return await _read_stream(response, builder, watch, emit=emit, started=started)
             finally:
                 await response.aclose()
-        raise watch.error(builder.partial_text)
+        raise watch.error(builder.partial_text, request_id=builder.request_id)
 
     async def _open_stream(self, body: dict[str, Any]) -> httpx2.Response:
         from anthropic import AsyncStream
@@ -243,9 +244,9 @@ async def _events(
         except StopAsyncIteration:
             return
         except ValueError as error:
-            raise _interrupted("The stream holds an event that is not JSON.", builder) from error
+            raise builder.interrupted("The stream holds an event that is not JSON.") from error
         except httpx2.RequestError as error:  # what breaks the connection or the compression
-            raise _interrupted(f"The connection broke: {error}", builder) from error
+            raise builder.interrupted(f"The connection broke: {error}") from error
         watch.rest()
         for event in events:
             yield event
@@ -265,14 +266,6 @@ async def _let_end(chunks: AsyncIterator[bytes]) -> None:
     with anyio.move_on_after(_MAX_END_SECONDS), suppress(httpx2.RequestError):
         async for _ in chunks:
             pass
-
-
-def _interrupted(message: str, builder: ReplyBuilder) -> StreamInterrupted:
-    return StreamInterrupted(
-        message,
-        partial_text=builder.partial_text,
-        hint="Send the request again; what arrived so far is not the answer.",
-    )
 
 
 def _facts(response: httpx2.Response) -> dict[str, Any]:

@@ -114,7 +114,7 @@ class Watch:
         """Stop waiting: it is the listener's turn."""
         self._scope.deadline = float("inf")
 
-    def error(self, partial_text: str) -> LLMError:
+    def error(self, partial_text: str, *, request_id: str | None = None) -> LLMError:
         """Return what the limit that was reached comes to."""
         limits = self._timeouts
         if self._expected == "total":
@@ -123,6 +123,7 @@ class Watch:
             return StreamInterrupted(
                 f"The API sent nothing for {limits.idle_seconds:g} s in the middle of its reply.",
                 partial_text=partial_text,
+                request_id=request_id,
                 code="idle_timeout",
                 hint="Send the request again; what arrived so far is not the answer.",
             )

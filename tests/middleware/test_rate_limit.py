@@ -191,6 +191,23 @@ async def test_without_a_time_limit_the_longest_wait_holds() -> None:
         await middleware(call(), ScriptedTransport().send)
 
 
+async def test_the_longest_wait_bounds_one_for_a_full_window_too() -> None:
+    middleware = limiter(max_wait_seconds=60)
+
+    async def hang(_call: Call) -> Reply:
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(middleware, call(), hang)
+        await anyio.wait_all_tasks_blocked()
+        with pytest.raises(RateLimitError, match="let no call start for 60 s") as caught:
+            await middleware(call(), ScriptedTransport().send)
+        assert (caught.value.code, anyio.current_time()) == ("paced", 60)
+        tasks.cancel_scope.cancel()
+    assert (await middleware(call(), ScriptedTransport(text_reply("Hi")).send)).text == "Hi"
+
+
 async def test_what_was_read_from_the_prompt_cache_does_not_count() -> None:
     middleware = limiter()
     shown = {

@@ -9,6 +9,7 @@ import anyio
 import pytest
 
 from sdk_workflow._internal.clock import VirtualClock
+from sdk_workflow._internal.held_emit import UnseenEmit
 from sdk_workflow.core.backoff import Backoff, RetryBudget
 from sdk_workflow.core.performance import PerformanceTracer
 from sdk_workflow.events import CallRetried
@@ -220,6 +221,18 @@ async def test_a_stream_that_has_shown_something_is_never_repeated(shown: dict[s
     transport = ScriptedTransport(attempt([*OPENING, shown], error))
     assert await last_error(layer(), transport, listening(seen)) is error
     assert seen == [*OPENING, shown]
+
+
+async def test_a_stream_whose_listener_shows_nothing_is_repeated_at_any_point() -> None:
+    heard: list[StreamEvent] = []
+    call = listening(heard)
+    assert call.emit is not None
+    unseen = dataclasses.replace(call, emit=UnseenEmit(call.emit))
+    transport = ScriptedTransport(
+        attempt([*OPENING, DELTA], StreamInterrupted("cut")), attempt([DELTA], text_reply("He"))
+    )
+    assert (await layer()(unseen, transport.send)).text == "He"
+    assert heard == [*OPENING, DELTA, DELTA]
 
 
 async def test_an_error_of_the_listener_is_not_repeated() -> None:

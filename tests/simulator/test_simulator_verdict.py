@@ -21,6 +21,22 @@ def test_nothing_happened_nothing_found() -> None:
     verdict.assert_resilient()
 
 
+def test_a_verdict_says_how_many_requests_it_could_not_judge() -> None:
+    journal = Journal(capacity=2)
+    for number in range(5):
+        journal.open(time=float(number), method="POST", path="/v1/messages", status=200)
+    verdict = judge(journal)
+    assert (journal.dropped, verdict.dropped_count, verdict.to_json()["dropped"]) == (3, 3, 3)
+    said = "3 earlier requests were not judged: the journal keeps the last ones only."
+    assert said in str(verdict)
+    verdict.assert_resilient()
+    journal.open(time=9.0, method="POST", path="/v1/messages", prompt_digest="x", status=529)
+    assert "4 earlier requests" in str(judge(journal))
+    with pytest.raises(AssertionError, match=r"gave_up.*\n4 earlier requests were not judged"):
+        judge(journal).assert_resilient()
+    assert "not judged" not in str(Scene().verdict())
+
+
 def test_a_client_that_waits_as_asked_is_left_in_peace() -> None:
     scene = Scene(faults="429:retry-after=5@0;529@1;503@2")
     scene.send()

@@ -133,10 +133,15 @@ def test_a_users_suite_gets_the_fixtures_and_the_marker(pytester: pytest.Pyteste
         @pytest.mark.simulator("529@0")
         def test_wrong(simulator):
             pass
+
+        @pytest.mark.simulator(skript=["Hello!"])
+        def test_misspelt(simulator):
+            pass
         """)
     result = pytester.runpytest_inprocess("--strict-markers", *LOADED, "-p", "no:randomly")
-    result.assert_outcomes(passed=1, errors=1)
+    result.assert_outcomes(passed=1, errors=2)
     result.stdout.fnmatch_lines(["*positional argument '529@0'*"])
+    result.stdout.fnmatch_lines(["*unknown argument 'skript'*Did you mean 'script'?*"])
     markers = pytester.runpytest_inprocess("--markers", *LOADED)
     markers.stdout.fnmatch_lines(["@pytest.mark.simulator(script=*"])
 

@@ -68,7 +68,8 @@ class TestWatch(Virtual):
             watch.wait(has_content=True)
             await anyio.sleep_forever()
         assert anyio.current_time() == 5 * 50 + 60
-        error = watch.error("half")
+        error = watch.error("half", request_id="req_1")
+        assert error.request_id == "req_1"
         assert isinstance(error, StreamInterrupted)
         assert (error.code, error.partial_text, error.retryable) == ("idle_timeout", "half", True)
         assert "60 s" in str(error)
