@@ -17,6 +17,7 @@ from sdk_workflow.agent.options import RunOptions
 from sdk_workflow.agent.session import AgentSession
 from sdk_workflow.config.model_names import check_models
 from sdk_workflow.config.models import default_catalog
+from sdk_workflow.core.metrics import MetricsEngine
 from sdk_workflow.core.performance import PerformanceTracer
 from sdk_workflow.exceptions import ConfigError, UsageError
 from sdk_workflow.tools.lazy_sandbox import LazySandbox
@@ -70,6 +71,7 @@ class Runtime:
         catalog: Models, prices and limits.
         tracer: Records the spans of every session of this runtime.
         cache: The response caches; None with `cache_mode="off"`.
+        metrics: Counts what happens to every call and session.
         clock: Where times come from.
     """
 
@@ -79,6 +81,7 @@ class Runtime:
     catalog: ModelCatalog
     tracer: PerformanceTracer
     cache: CacheManager | None
+    metrics: MetricsEngine
     clock: Clock
 
     def session(self, **options: Any) -> AgentSession:
@@ -103,7 +106,8 @@ class Runtime:
             "tracer": self.tracer,
             "clock": self.clock,
         }
-        return AgentSession(self.client, **{**defaults, **options})
+        sinks = (*options.pop("sinks", ()), self.metrics.on_event)
+        return AgentSession(self.client, sinks=sinks, **{**defaults, **options})
 
     async def close(self) -> None:
         """Close the client, and keep what the caches hold in `cache_dir`; once is enough.
@@ -168,12 +172,13 @@ def build_runtime(
     catalog = default_catalog(settings.home)
     check_models(settings, catalog, origins=origins)
     cache = make_cache(settings, chosen, clock, catalog)
+    metrics = MetricsEngine(clock=clock)
     parts = LayerParts(
         settings=settings,
         backend=chosen,
         clock=clock,
         catalog=catalog,
-        on_event=SinkSet(sinks).emit,
+        on_event=SinkSet((*sinks, metrics.on_event)).emit,
         cache=cache,
     )
     return Runtime(
@@ -183,6 +188,7 @@ def build_runtime(
         catalog=catalog,
         tracer=tracer or PerformanceTracer(clock=clock),
         cache=cache,
+        metrics=metrics,
         clock=clock,
     )
 
