@@ -92,7 +92,7 @@ class LRUCache(Generic[K, V]):
         weigher: Callable[[K, V], int] | None = None,
         on_evict: Callable[[K, V, EvictReason], object] | None = None,
         jitter: float = 0.0,
-        random_share: Callable[[], float] = random.random,  # noqa: S311 # nosec B311 - no secret
+        random_share: Callable[[], float] = random.random,  # noqa: S311 # nosec B311 # no secret
         clock: Clock | None = None,
     ) -> None:
         check_options(max_size, jitter, max_weight, has_weigher=weigher is not None)

@@ -75,6 +75,8 @@ class FakeSemantic:
     restored_tag: str | None = None
     error: Exception | None = None
 
+    def close(self) -> None: ...
+
     def lookup(self, query: str, *, scope: str) -> MatchExplanation:
         if self.error is not None:
             raise self.error

@@ -8,6 +8,7 @@ import subprocess
 import urllib.request
 from typing import TYPE_CHECKING, Any
 
+import httpx2
 import pytest
 
 from tests.cli.program import (
@@ -78,9 +79,7 @@ def test_the_result_over_http_differs_only_in_who_served_it(
 
 
 def forget_everything(server: Server) -> None:
-    request = urllib.request.Request(f"{server.url}/__sim/reset", method="POST")
-    with urllib.request.urlopen(request) as answer:
-        assert answer.status == 200
+    httpx2.post(f"{server.url}/__sim/reset").raise_for_status()
 
 
 def _calls(result: Any) -> list[tuple[str, Any, bool]]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["folder_secret", "locked", "make_private_folder", "read_private"]
 
-_SECRET_NAME = "tenant.secret"  # noqa: S105 # nosec B105 - the name of the file
+_SECRET_NAME = "tenant.secret"  # noqa: S105 # nosec B105 # the name of the file
 _SECRET_BYTES = 32
 _NO_LINKS: int = getattr(os, "O_NOFOLLOW", 0)
 # A pipe would otherwise block whoever opens it until somebody writes.
