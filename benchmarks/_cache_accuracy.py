@@ -1,4 +1,4 @@
-"""The pairs that the semantic cache's accuracy is measured on, and how decisions are counted.
+"""The pairs that the semantic cache's accuracy is measured on, and what the cache does with them.
 
 Knows where nothing is: the data and the vectors come from folders that the caller names.
 """
@@ -8,14 +8,16 @@ from __future__ import annotations
 import gzip
 import json
 import math
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
-from sdk_workflow.core.semantic.guard import find_veto, measure_overlap, prepare
+from sdk_workflow.core.semantic.guard import find_veto, prepare
+from sdk_workflow.core.semantic_cache import SemanticCache
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -34,6 +36,8 @@ __all__ = [
     "load_examples",
     "look_up_all",
     "missing_files",
+    "serve_pairs",
+    "serve_paraphrases",
 ]
 
 FILES = {
@@ -43,7 +47,8 @@ FILES = {
     "gptcache": "gptcache_mock_paraphrase.jsonl.gz",
 }
 _FLOOR = 0.9
-_RANKED = 8
+_LOWEST_THRESHOLD = 0.5
+_PATIENCE_SECONDS = 60.0
 _Z95 = 1.959964
 
 
@@ -76,10 +81,10 @@ class Tally:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lookup:
-    """What a cache of all first texts found for one paraphrase.
+    """What the cache of all first texts chose for one paraphrase, whether it served it or not.
 
     `is_same_row` and `is_same_text` are the two ways to say that the answer is right; `margin` is
-    the lead over the best row that holds another text.
+    the lead over the best row that holds another text, 1 where none is near.
     """
 
     cosine: float
@@ -190,40 +195,113 @@ def interval(tally: Tally) -> tuple[float, float]:
 
 
 def look_up_all(folder: Path, vectors: VectorStore, overlap_weight: float) -> list[Lookup]:
-    """Ask a cache that holds all first texts of GPTCache's file for all second ones.
+    """Ask the cache, which holds all first texts of GPTCache's file, about all second ones.
 
     Args:
         folder: Where the data is.
         vectors: Where the vectors come from.
-        overlap_weight: How much of the overlap of concepts is added to the cosine when the best of
-            the eight nearest rows is chosen; 0 takes the nearest.
+        overlap_weight: The cache's option.
     """
-    import numpy as np
-
     rows = _read(folder, "gptcache")
-    texts = [row["a"] for row in rows]
-    stored = vectors.encode("gptcache-a", texts)
-    asked = vectors.encode("gptcache-b", [row["b"] for row in rows])
-    cosines = asked @ stored.T
-    prepared = [prepare(text) for text in texts]
     lookups = []
-    for number, row in enumerate(rows):
-        nearest = [int(place) for place in np.argsort(-cosines[number], kind="stable")[:_RANKED]]
-        question = prepare(row["b"])
-        scores = {
-            place: float(cosines[number, place])
-            + overlap_weight * measure_overlap(question, prepared[place])
-            for place in nearest
-        }
-        best = max(nearest, key=scores.__getitem__)
-        others = [scores[place] for place in nearest if texts[place] != texts[best]]
-        lookups.append(
-            Lookup(
-                cosine=float(cosines[number, best]),
-                margin=scores[best] - max(others, default=0.0),
-                is_same_row=best == number,
-                is_same_text=texts[best] == row["a"],
-                is_for_fitting=_is_for_fitting(row),
+    # The cache tells a margin only if it has to reach one; it keeps the last of equal texts.
+    with _cache_of(
+        "gptcache", rows, vectors, _LOWEST_THRESHOLD, overlap_weight=overlap_weight, margin=1e-9
+    ) as cache:
+        for number, row in enumerate(rows):
+            cache.add(row["a"], number)
+        row_of = {row["a"]: number for number, row in enumerate(rows)}
+        for number, row in enumerate(rows):
+            match = cache.explain(row["b"])
+            chosen = match.matched_text or ""  # a text that is too long is not matched
+            lookups.append(
+                Lookup(
+                    cosine=match.similarity or 0.0,
+                    margin=1.0 if match.margin is None else match.margin,
+                    is_same_row=row_of.get(chosen) == number,
+                    is_same_text=chosen == row["a"],
+                    is_for_fitting=_is_for_fitting(row),
+                )
             )
-        )
     return lookups
+
+
+def serve_paraphrases(
+    folder: Path,
+    vectors: VectorStore,
+    threshold: float,
+    *,
+    overlap_weight: float = 0.0,
+    margin: float = 0.0,
+) -> tuple[Tally, Tally]:
+    """Return what the cache serves for GPTCache's file: by row and by text of the answer."""
+    rows = _read(folder, "gptcache")
+    with _cache_of(
+        "gptcache", rows, vectors, threshold, overlap_weight=overlap_weight, margin=margin
+    ) as cache:
+        for number, row in enumerate(rows):
+            cache.add(row["a"], number)
+        found = [cache.get_if_similar(row["b"]) for row in rows]
+    served = [(number, answer) for number, answer in enumerate(found) if answer is not None]
+    wrong_rows = sum(answer != number for number, answer in served)
+    wrong_texts = sum(rows[answer]["a"] != rows[number]["a"] for number, answer in served)
+    return (
+        Tally(served=len(served), wrong=wrong_rows),
+        Tally(served=len(served), wrong=wrong_texts),
+    )
+
+
+def serve_pairs(folder: Path, vectors: VectorStore, name: str, threshold: float) -> set[int]:
+    """Return the rows whose second text the cache answers with the first, each in its own scope."""
+    rows = _read(folder, name)
+    with _cache_of(name, rows, vectors, threshold, guards=True) as cache:
+        for number, row in enumerate(rows):
+            cache.add(row["a"], number, scope=str(number))
+        return {
+            number
+            for number, row in enumerate(rows)
+            if cache.get_if_similar(row["b"], scope=str(number)) is not None
+        }
+
+
+class _KnownVectors:
+    """An embedder of texts whose vectors were made before."""
+
+    tag = "known"
+
+    def __init__(self, known: Mapping[str, NDArray[Any]]) -> None:
+        self._known = known
+        self.dimension = len(next(iter(known.values())))
+
+    def encode(self, text: str) -> bytes:
+        return self._known[text].tobytes()
+
+
+@contextmanager
+def _cache_of(
+    name: str,
+    rows: Sequence[Mapping[str, Any]],
+    vectors: VectorStore,
+    threshold: float,
+    *,
+    guards: bool = False,
+    overlap_weight: float = 0.0,
+    margin: float = 0.0,
+) -> Iterator[SemanticCache]:
+    """Yield a cache that knows the vectors of a file's texts, and end its encoder's thread."""
+    known: dict[str, NDArray[Any]] = {}
+    for side in ("a", "b"):
+        texts = [row[side] for row in rows]
+        known.update(zip(texts, vectors.encode(f"{name}-{side}", texts), strict=True))
+    cache = SemanticCache(
+        threshold,
+        embedder=_KnownVectors(known),
+        guards=guards,
+        overlap_weight=overlap_weight,
+        margin=margin,
+        encode_timeout_seconds=_PATIENCE_SECONDS,
+    )
+    try:
+        yield cache
+    finally:
+        cache.close()

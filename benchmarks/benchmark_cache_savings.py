@@ -164,7 +164,12 @@ def mix_rows(model: str, rounds: int) -> list[Row]:
 def _main(arguments: argparse.Namespace) -> None:
     report = Report("What the prompt cache saves, by the simulator's billing")
     report.begin()
-    rounds = arguments.rounds
+    add_sections(report, arguments.rounds)
+    report.finish(arguments.json)
+
+
+def add_sections(report: Report, rounds: int) -> None:
+    """Measure, and add the tables to a report."""
     model = MODELS[0]
     for pattern in PATTERNS:
         bills = bills_of(pattern, model, rounds)
@@ -180,7 +185,6 @@ def _main(arguments: argparse.Namespace) -> None:
     report.add(f"(c) a typical mix, {model}", mix_rows(model, rounds))
     report.add("(d) deciding on one call", deciding_rows(rounds))
     report.note("Sizes and answers are those of the simulator; gaps and texts come from seeds.")
-    report.finish(arguments.json)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from sdk_workflow.core.metrics import MetricsEngine
 from sdk_workflow.core.performance import PerformanceTracer
 from sdk_workflow.exceptions import ConfigError, UsageError
 from sdk_workflow.tools.lazy_sandbox import LazySandbox
-from sdk_workflow.wiring.caches import make_cache
+from sdk_workflow.wiring.caches import close_cache, make_cache
 from sdk_workflow.wiring.client import make_client
 from sdk_workflow.wiring.layers import LayerParts
 
@@ -112,25 +112,14 @@ class Runtime:
     async def close(self) -> None:
         """Close the client, and keep what the caches hold in `cache_dir`; once is enough.
 
-        Raises:
-            StorageError: If the caches cannot be written.
+        Answers that cannot be kept cost the next run money, but not this one its result: that is a
+        warning in the log.
         """
         try:
             await self.client.close()
         finally:
             if self.cache is not None:
-                self._close_cache(self.cache)
-
-    def _close_cache(self, cache: CacheManager) -> None:
-        try:
-            folder = self.settings.cache_dir
-            if folder is not None:
-                from sdk_workflow.core.caching.totals import add_to_totals
-
-                cache.persist_to_disk(folder)
-                add_to_totals(folder, cache.get_cache_report())
-        finally:
-            cache.close()
+                close_cache(self.cache, self.settings.cache_dir)
 
     async def __aenter__(self) -> Self:
         """Return the runtime itself."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sdk_workflow.config.models import ModelCatalog
+from sdk_workflow.core import forks
 from sdk_workflow.core.cache_manager import CacheManager
 from sdk_workflow.core.caching.eligibility import EligibilityRules
 from sdk_workflow.core.lru_cache import LRUCache
@@ -286,6 +287,23 @@ def test_a_semantic_tier_that_fails_breaks_no_call(caplog: pytest.LogCaptureFixt
     assert parts.manager.get_cache_report()["tiers"]["semantic"]["miss_reasons"] == {"failed": 1}
 
 
+def test_a_semantic_tier_that_fails_at_every_call_says_so_once_for_each_kind(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    parts = cached()
+    parts.semantic.error = RuntimeError("broken")
+    with caplog.at_level(logging.WARNING):
+        for number in range(3):
+            parts.manager.get_cached_response(ask(f"Question {number}?"))
+        parts.semantic.error = ValueError("broken otherwise")
+        parts.manager.get_cached_response(QUESTION)
+    assert [record.args for record in caplog.records] == [
+        ("looked up", "RuntimeError"),
+        ("looked up", "ValueError"),
+    ]
+    assert parts.manager.get_cache_report()["tiers"]["semantic"]["miss_reasons"] == {"failed": 4}
+
+
 def test_a_judge_that_fails_breaks_no_call(caplog: pytest.LogCaptureFixture) -> None:
     def judge(_old: str, _new: str) -> bool:
         raise KeyError("a secret answer")
@@ -496,3 +514,17 @@ def test_threads_count_exactly() -> None:
     assert (report["hits"], report["misses"]) == (4_000, 4_000)
     assert report["tiers"]["lru"]["hits"] == report["tiers"]["lru"]["misses"] == 4_000
     assert parts.clock.now() == NOW
+
+
+def test_a_forked_process_finds_free_locks() -> None:
+    manager = cached().manager
+    keys = manager.cascade._admission._keys
+    parts: list[Any] = [
+        manager.counts,
+        manager._live,
+        *(getattr(keys, name) for name in ("_settings", "_tools", "_system", "_message")),
+    ]
+    for part in parts:
+        part._lock.acquire()  # by a thread that does not exist in the child
+    forks._renew_all()
+    assert all(part._lock.acquire(blocking=False) for part in parts)

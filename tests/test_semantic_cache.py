@@ -4,6 +4,7 @@ import dataclasses
 import math
 import subprocess
 import sys
+import threading
 from array import array
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from sdk_workflow.core.semantic.guard import prepare
 from sdk_workflow.core.semantic.labels import FeedbackPolicy
 from sdk_workflow.core.semantic.matches import decide
 from sdk_workflow.core.semantic_cache import SemanticCache
-from sdk_workflow.exceptions import UsageError
+from sdk_workflow.exceptions import StorageError, UsageError
 from tests.semantic_fakes import PATIENCE_SECONDS, PlaneEmbedder, opened
 
 if TYPE_CHECKING:
@@ -146,7 +147,12 @@ def test_long_text_is_matched_exactly_only_and_never_encoded(world: World) -> No
         ({"similarity": 0.95}, ("HIT", "similar")),
         ({"similarity": 0.9499}, ("MISS", "below_threshold")),
         ({"similarity": 0.9499, "veto": "number"}, ("MISS", "below_threshold")),
-        ({"veto": "number", "probability": 0.1, "is_tripped": True}, ("MISS", "number")),
+        (
+            {"veto": "number", "margin": 0.01, "probability": 0.1, "is_tripped": True},
+            ("MISS", "number"),
+        ),
+        ({"margin": 0.0199, "probability": 0.1, "is_tripped": True}, ("MISS", "margin")),
+        ({"margin": 0.02}, ("HIT", "similar")),
         ({"probability": 0.9}, ("HIT", "similar")),
         ({"probability": 0.89, "is_tripped": True}, ("VERIFY", "probability")),
         ({"is_tripped": True}, ("VERIFY", "breaker")),
@@ -159,6 +165,8 @@ def test_decision_asks_its_questions_in_order(
         "similarity": 0.97,
         "threshold": 0.95,
         "veto": None,
+        "margin": None,
+        "min_margin": 0.02,
         "probability": None,
         "error_budget": 0.1,
         "is_tripped": False,
@@ -171,6 +179,28 @@ def test_threshold_below_the_floor_is_refused(threshold: float) -> None:
     with pytest.raises(UsageError, match=f"similarity_threshold is {threshold!r}") as caught:
         SemanticCache(threshold, embedder=None)
     assert "0.9" in caught.value.hint
+    assert "guards=False" in caught.value.hint
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.4999, 1.01, math.nan])
+def test_threshold_below_the_lower_floor_is_refused_without_guards_too(threshold: float) -> None:
+    with pytest.raises(UsageError, match=f"similarity_threshold is {threshold!r}"):
+        SemanticCache(threshold, embedder=None, guards=False)
+
+
+def test_threshold_may_be_lower_without_guards() -> None:
+    with opened({"half": 0.501, "less": 0.499}, similarity_threshold=0.5) as world:
+        world.cache.add("origin", 1)
+        assert (world.cache.get_if_similar("half"), world.cache.get_if_similar("less")) == (1, None)
+
+
+@pytest.mark.parametrize("name", ["overlap_weight", "margin"])
+@pytest.mark.parametrize("value", [-0.001, 1.001, math.nan, math.inf])
+def test_weight_or_margin_out_of_its_range_is_refused(name: str, value: float) -> None:
+    options: dict[str, Any] = {name: value}
+    with pytest.raises(UsageError, match=f"{name} is {value!r}") as caught:
+        SemanticCache(embedder=None, **options)
+    assert name in caught.value.hint
 
 
 def test_threshold_at_the_floor_is_kept(world: World) -> None:
@@ -183,6 +213,132 @@ def test_threshold_at_the_floor_is_kept(world: World) -> None:
 def test_cache_without_room_is_refused() -> None:
     with pytest.raises(UsageError, match="max_entries is 0"):
         SemanticCache(embedder=None, max_entries=0)
+
+
+# Choosing among the nearest
+
+ASKED = "green tea leaves"
+CLOSE = {ASKED: 1.0, "black coffee": 0.99, "green tea": 0.98, "green tea leaf": 0.96}
+
+
+def test_nearest_text_is_chosen_and_no_other_is_searched_for_unless_it_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with opened(CLOSE) as world:
+        for text in ("green tea", "black coffee"):
+            world.cache.add(text, text)
+        counts = []
+        nearest = world.cache._table.nearest
+
+        def spy(scope: str, vector: bytes, count: int, now: float) -> Any:
+            counts.append(count)
+            return nearest(scope, vector, count, now)
+
+        monkeypatch.setattr(world.cache._table, "nearest", spy)
+        match = world.cache.lookup(ASKED)
+        assert (match.response, match.overlap, match.margin) == ("black coffee", None, None)
+        assert counts == [1]
+
+
+@pytest.mark.parametrize(
+    ("weight", "expected", "overlap"),
+    [
+        (0.005, "black coffee", 0.0),
+        (0.02, "green tea", 2 / 3),
+        (0.1, "green tea leaf", 1.0),
+    ],
+)
+def test_text_with_the_best_sum_of_cosine_and_weighted_overlap_is_chosen(
+    weight: float, expected: str, overlap: float
+) -> None:
+    with opened(CLOSE, overlap_weight=weight) as world:
+        for text in ("green tea", "black coffee", "green tea leaf"):
+            world.cache.add(text, text)
+        match = world.cache.lookup(ASKED)
+        assert (match.outcome, match.response, match.matched_text) == ("HIT", expected, expected)
+        assert match.overlap == pytest.approx(overlap)
+        assert match.similarity == pytest.approx(CLOSE[expected])
+        assert match.margin is None
+
+
+def test_only_the_eight_nearest_are_ranked() -> None:
+    others = {f"filler{number}": 0.999 - number / 10_000 for number in range(8)}
+    with opened(CLOSE | others, overlap_weight=0.5) as world:
+        world.cache.add("green tea leaf", "beyond")
+        for text in list(others)[:7]:
+            world.cache.add(text, "near")
+        assert world.cache.get_if_similar(ASKED) == "beyond"
+        world.cache.add("filler7", "near")
+        assert world.cache.get_if_similar(ASKED) == "near"
+
+
+def test_chosen_text_below_the_threshold_is_a_miss_though_a_nearer_one_reaches_it() -> None:
+    with opened(CLOSE, overlap_weight=0.1, similarity_threshold=0.97) as world:
+        for text in ("black coffee", "green tea leaf"):
+            world.cache.add(text, text)
+        match = world.cache.lookup(ASKED)
+        assert (match.outcome, match.reason) == ("MISS", "below_threshold")
+        assert match.matched_text == "green tea leaf"
+
+
+def test_chosen_text_that_is_vetoed_is_a_miss_and_no_other_is_tried(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = []
+
+    def veto(_question: Any, stored: Any) -> str | None:
+        asked.append(stored)
+        return "number" if stored == prepare("green tea leaf") else None
+
+    monkeypatch.setattr(semantic_cache, "find_veto", veto)
+    with opened(CLOSE, overlap_weight=0.1, margin=0.001, guards=True) as world:
+        for text in ("black coffee", "green tea", "green tea leaf"):
+            world.cache.add(text, text)
+        match = world.cache.lookup(ASKED)
+        assert (match.outcome, match.reason, match.response) == ("MISS", "number", None)
+        assert len(asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("margin", "weight", "outcome"),
+    [(0.009, 0.0, "HIT"), (0.011, 0.0, "MISS"), (0.011, 0.1, "HIT"), (0.06, 0.1, "MISS")],
+)
+def test_lead_over_the_best_text_with_another_answer_has_to_reach_the_margin(
+    margin: float, weight: float, outcome: str
+) -> None:
+    # Without a weight coffee leads by 0.01, with 0.1 tea leads by 2 / 3 of 0.1 less 0.01.
+    with opened(CLOSE, margin=margin, overlap_weight=weight) as world:
+        for text in ("green tea", "black coffee"):
+            world.cache.add(text, text)
+        match = world.cache.lookup(ASKED)
+        assert match.outcome == outcome
+        lead = 0.01 if not weight else weight * 2 / 3 - 0.01
+        assert match.margin == pytest.approx(lead, abs=1e-6)
+        if outcome == "MISS":
+            assert (match.reason, match.response, match.hit_id) == ("margin", None, None)
+            assert world.cache.get_stats().misses == {"margin": 1}
+
+
+def test_best_rival_counts_and_texts_with_the_same_answer_are_no_rivals() -> None:
+    with opened(CLOSE, margin=0.025) as world:
+        world.cache.add("black coffee", [1])
+        assert world.cache.lookup(ASKED).outcome == "HIT"
+        world.cache.add("green tea", [1])
+        match = world.cache.lookup(ASKED)
+        assert (match.outcome, match.margin) == ("HIT", None)
+        world.cache.add("green tea leaf", [2])
+        match = world.cache.lookup(ASKED)
+        assert match.outcome == "HIT"
+        assert match.margin == pytest.approx(0.03, abs=1e-6)
+        world.cache.add("green tea", [3])
+        assert world.cache.lookup(ASKED).reason == "margin"
+
+
+def test_same_text_needs_no_margin() -> None:
+    with opened(CLOSE, margin=1.0) as world:
+        for text in ("black coffee", "green tea"):
+            world.cache.add(text, text)
+        assert world.cache.get_if_similar("green tea") == "green tea"
 
 
 # Scopes
@@ -357,6 +513,21 @@ def test_vector_that_does_not_fit_the_others_is_counted_and_reported_once(
     assert len(caplog.records) == 1
 
 
+def test_answer_whose_vector_does_not_fit_takes_the_place_of_one_with_its_vector(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.cache.add("opposite", 0)
+    world.cache.add("origin", 1)
+    good = world.cache._vectors.of
+    monkeypatch.setattr(world.cache._vectors, "of", lambda _: array("f", [1.0] * 3).tobytes())
+    world.cache.add("origin", 2)
+    monkeypatch.setattr(world.cache._vectors, "of", good)
+    assert world.cache.lookup("near").matched_text == "opposite"
+    assert [one.vector is None for one in world.cache.entries()] == [False, True]
+    assert world.cache.report_wrong(hit(world, "origin"))
+    assert world.cache.get_if_similar("origin") is None
+
+
 def test_nothing_heavy_is_loaded_before_the_first_vector() -> None:
     program = (
         "import sys; from sdk_workflow.core.semantic_cache import SemanticCache\n"
@@ -494,6 +665,106 @@ def test_enough_right_answers_certify_the_budget(world: World) -> None:
     assert world.cache.get_stats().false_hits.is_certified
 
 
+def test_lookups_go_on_and_the_wrong_answer_is_gone_while_the_calibrator_learns(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_learning, may_end = threading.Event(), threading.Event()
+
+    def learn(*_: Any, **__: Any) -> None:
+        is_learning.set()
+        assert may_end.wait(PATIENCE_SECONDS)
+
+    monkeypatch.setattr(world.calibrator, "learn", learn)
+    world.calibrator.answer = 0.99
+    world.cache.add("origin", "wrong", scope="one")
+    world.cache.add("origin", "right", scope="two")
+    hit_id = hit(world, scope="one")
+    with ThreadPoolExecutor(2) as pool:
+        try:
+            report = pool.submit(world.cache.report_wrong, hit_id)
+            assert is_learning.wait(PATIENCE_SECONDS)
+            found = pool.submit(world.cache.lookup, "near", scope="two").result(PATIENCE_SECONDS)
+            gone = pool.submit(world.cache.lookup, "near", scope="one").result(PATIENCE_SECONDS)
+            stats = pool.submit(world.cache.get_stats).result(PATIENCE_SECONDS)
+            assert not report.done()
+        finally:
+            may_end.set()
+        assert report.result(PATIENCE_SECONDS)
+    assert (found.response, found.probability, gone.reason) == ("right", 0.99, "absent")
+    assert (stats.reported_wrong, stats.false_hits.errors) == (1, 1)
+
+
+# What the calibrator knows, written down and read back
+
+
+def taught(world: World) -> str:
+    """Return the calibrator after enough labels of both kinds."""
+    for number in range(40):
+        world.cache.add("origin", 1)
+        report = world.cache.report_right if number % 2 else world.cache.report_wrong
+        assert report(hit(world, "near" if number % 2 else "edge"))
+    world.cache.add("origin", 1)
+    return world.cache.calibrator_json()
+
+
+def test_calibrator_comes_back_with_all_it_had_learnt() -> None:
+    with opened(NEAR, calibrator=None) as world, opened(NEAR, calibrator=None) as other:
+        saved = taught(world)
+        assert "origin" not in saved
+        assert "near" not in saved
+        probability = world.cache.explain("near").probability
+        other.cache.add("origin", 1)
+        assert probability is not None
+        assert other.cache.explain("near").probability is None
+        other.cache.restore_calibrator(saved, "plane")
+        assert other.cache.explain("near").probability == probability
+        assert other.cache.calibrator_json() == saved
+
+
+def test_calibrator_of_another_embedder_is_refused() -> None:
+    with opened(NEAR, calibrator=None) as world, opened(NEAR, calibrator=None) as other:
+        saved = taught(world)
+        entries = list(world.cache.entries())
+        with pytest.raises(StorageError, match=r"'another'.*'plane'") as caught:
+            world.cache.restore_calibrator(saved, "another")
+        assert caught.value.hint
+        assert world.cache.calibrator_json() == saved
+        other.cache.restore(entries, embedder_tag="plane")
+        with pytest.raises(StorageError, match=r"'another'.*'plane'"):
+            other.cache.restore_calibrator(saved, "another")
+        assert other.cache.explain("near").probability is None
+
+
+def test_calibrator_is_refused_at_once_where_the_embedder_is_known_though_failing() -> None:
+    with opened(NEAR, calibrator=None) as world:
+        saved = world.cache.calibrator_json()
+        world.embedder.error = ValueError("down")
+        assert world.cache.find_similar("opposite") == []
+        with pytest.raises(StorageError, match="'another'"):
+            world.cache.restore_calibrator(saved, "another")
+        world.cache.restore_calibrator(saved, "plane")
+
+
+def test_calibrator_of_an_embedder_that_turns_out_to_be_another_one_starts_afresh() -> None:
+    with opened(NEAR, calibrator=None) as world:
+        saved = taught(world)
+    for tag, is_kept in (("plane", True), ("another", False)):
+        embedder = PlaneEmbedder(NEAR, tag=tag)
+        with opened(NEAR, calibrator=None, embedder=embedder) as other:
+            other.cache.restore_calibrator(saved, "plane")
+            other.cache.add("origin", 1)
+            assert (other.cache.explain("near").probability is not None) is is_kept
+
+
+@pytest.mark.parametrize("text", ["", "{}", "null", '{"schema": "sdk_workflow.calibrator/1"}'])
+def test_damaged_calibrator_is_refused_and_the_present_one_kept(text: str) -> None:
+    with opened(NEAR, calibrator=None) as world:
+        saved = taught(world)
+        with pytest.raises(StorageError, match="calibrator"):
+            world.cache.restore_calibrator(text, "plane")
+        assert world.cache.calibrator_json() == saved
+
+
 # Looking without touching
 
 
@@ -584,10 +855,12 @@ def test_many_threads_find_only_answers_that_belong_to_their_scope() -> None:
 
 
 def test_child_process_gets_free_locks(world: World) -> None:
-    parts = (world.cache, world.cache._labels, world.cache._vectors)
-    locks = [part._lock for part in parts]
+    labels = world.cache._labels
+    parts = (world.cache, labels, world.cache._vectors)
+    locks = [*(part._lock for part in parts), labels._learning]
     world.cache.renew()
-    assert not {id(part._lock) for part in parts} & set(map(id, locks))
+    renewed = [*(part._lock for part in parts), labels._learning]
+    assert not set(map(id, renewed)) & set(map(id, locks))
 
 
 # Writing down and reading back

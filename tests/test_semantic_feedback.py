@@ -4,11 +4,12 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sdk_workflow._internal.clock import VirtualClock
 from sdk_workflow.core.semantic import labels as labels_module
+from sdk_workflow.core.semantic.calibrator import Calibrator
 from sdk_workflow.core.semantic.feedback import (
     Breaker,
     LabelWindow,
@@ -70,6 +71,7 @@ def test_without_labels_nothing_is_known() -> None:
     assert (lower_bound(0, 0), upper_bound(0, 0)) == (0.0, 1.0)
 
 
+@settings(deadline=None)
 @given(data=st.data(), labels=st.integers(1, 1000))
 def test_bounds_are_where_the_exact_tail_of_the_distribution_is_a_twentieth(
     data: st.DataObject, labels: int
@@ -226,14 +228,39 @@ def test_label_of_a_pair_counts_once_and_teaches_the_calibrator(
     assert labels.settle(hit_id, is_error=True) is pair
     assert labels.settle(hit_id, is_error=True) is None
     assert (labels.rate().labels, labels.rate().errors) == (1, 1)
+    labels.learn(pair, is_error=True)
     assert calibrator.learnt == [(0.97, False)]
 
 
 def test_label_of_the_same_text_says_nothing_about_matching(
     labels: Labels, calibrator: PlannedCalibrator
 ) -> None:
-    labels.settle(labels.remember(Pair(entry=entry())), is_error=True)
+    pair = labels.settle(labels.remember(Pair(entry=entry())), is_error=True)
+    assert pair is not None
+    labels.learn(pair, is_error=True)
     assert (labels.rate().labels, calibrator.learnt) == (0, [])
+
+
+def test_labels_start_with_an_empty_calibrator_unless_they_are_given_one() -> None:
+    labels = Labels(FeedbackPolicy(), None, VirtualClock())
+    labels.learn(similar(), is_error=False)
+    assert Calibrator.from_json(labels.calibrator_json()).label_counts == (1, 0)
+    assert labels.probability(prepare("b"), entry(), 0.97) is None
+
+
+@pytest.mark.parametrize("known", [None, "mine"])
+def test_restored_calibrator_goes_when_another_embedder_shows(known: str | None) -> None:
+    saved = Labels(FeedbackPolicy(), None, VirtualClock())
+    saved.learn(similar(), is_error=False)
+    labels = Labels(FeedbackPolicy(), None, VirtualClock())
+    labels.restore_calibrator(saved.calibrator_json(), "mine", known_tag=known)
+    labels.adopt_tag("mine")
+    assert labels.calibrator_json() == saved.calibrator_json()
+    labels.adopt_tag("another")
+    assert labels.calibrator_json() == Calibrator().to_json()
+    labels.learn(similar(), is_error=False)
+    labels.adopt_tag("a third")  # what was learnt here is nobody else's
+    assert labels.calibrator_json() == saved.calibrator_json()
 
 
 def test_one_scope_trips_without_the_others(labels: Labels) -> None:

@@ -7,7 +7,6 @@ and what a response is stays unknown here.
 
 from __future__ import annotations
 
-import logging
 import random
 import threading
 from collections import Counter
@@ -19,31 +18,31 @@ from sdk_workflow.core.forks import renew_after_fork
 from sdk_workflow.core.semantic.guard import find_veto, prepare
 from sdk_workflow.core.semantic.labels import FeedbackPolicy, Labels, Pair
 from sdk_workflow.core.semantic.matches import (
+    Candidate,
     MatchExplanation,
-    SemanticStats,
     check_options,
+    check_shares,
+    choose,
+    collect_stats,
     decide,
-    reasons_of,
 )
 from sdk_workflow.core.semantic.saving import restored_entry, saved_entries
 from sdk_workflow.core.semantic.scopes import Entry, ScopeTable
 from sdk_workflow.core.semantic.vectors import TextVectors
-from sdk_workflow.exceptions import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from os import PathLike
 
     from sdk_workflow.core.semantic.calibrator import Calibrator
-    from sdk_workflow.core.semantic.matches import Outcome, SemanticEntry
+    from sdk_workflow.core.semantic.matches import Outcome, SemanticEntry, SemanticStats
     from sdk_workflow.protocols import Clock, Embedder
 
 __all__ = ["FeedbackPolicy", "SemanticCache"]
 
 _MAX_CHARACTERS = 512  # 128 tokens of 4 characters: longer texts agree in tone, not in meaning
 _MAX_DIFFERENCE = 256  # 64 tokens
-
-_logger = logging.getLogger("sdk_workflow.semantic_cache")
+_CANDIDATES = 8
 
 
 class SemanticCache:
@@ -57,11 +56,16 @@ class SemanticCache:
     a lock.
 
     Args:
-        similarity_threshold: The cosine that a text has to reach, from 0.90 to 1.
+        similarity_threshold: The cosine that a text has to reach, from 0.90 to 1; without guards
+            from 0.50.
         embedder: "auto" for the model that is installed, the path of a model folder, an `Embedder`,
             or None for exact matches only.
         max_entries: Texts to keep over all scopes; the one used longest ago leaves first.
         guards: Whether the guard's rules (numbers, negation, names, ...) may veto.
+        overlap_weight: How much a full overlap of concepts adds to the cosine when one of the 8
+            nearest texts is chosen; 0 takes the nearest. 0.1 finds more where many texts are alike.
+        margin: The lead in score that the chosen text needs over the best of the 8 nearest that has
+            another answer, by `==`; 0 asks for none.
         ttl_seconds: Lifetime of an entry that is stored without one of its own.
         feedback: The error budget and how it is watched.
         calibrator: Learns from labels; None starts with an empty one.
@@ -70,7 +74,8 @@ class SemanticCache:
         clock: Where the time comes from.
 
     Raises:
-        UsageError: If the threshold is below 0.90 or above 1, or `max_entries` below 1.
+        UsageError: If the threshold is out of its range, the weight or the margin is not from 0 to
+            1, or `max_entries` is below 1.
 
     Example:
         >>> cache = SemanticCache(embedder=None)
@@ -88,20 +93,21 @@ class SemanticCache:
         embedder: str | PathLike[str] | Embedder | None = "auto",
         max_entries: int = 20_000,
         guards: bool = True,
+        overlap_weight: float = 0.0,
+        margin: float = 0.0,
         ttl_seconds: float = 3600,
         feedback: FeedbackPolicy | None = None,
         calibrator: Calibrator | None = None,
         encode_timeout_seconds: float = 0.05,
-        random_share: Callable[[], float] = random.random,  # noqa: S311 # nosec B311 - no secret
+        random_share: Callable[[], float] = random.random,  # noqa: S311 # nosec B311 # no secret
         clock: Clock | None = None,
     ) -> None:
-        check_options(similarity_threshold, max_entries)
-        if calibrator is None:
-            from sdk_workflow.core.semantic.calibrator import Calibrator
-
-            calibrator = Calibrator()
+        check_options(similarity_threshold, max_entries, guards=guards)
+        check_shares(overlap_weight=overlap_weight, margin=margin)
         self._threshold = similarity_threshold
         self._guards = guards
+        self._overlap_weight, self._margin = overlap_weight, margin
+        self._candidates = _CANDIDATES if overlap_weight or margin else 1
         self._ttl_seconds = ttl_seconds
         self._policy = feedback or FeedbackPolicy()
         self._random_share = random_share
@@ -113,7 +119,7 @@ class SemanticCache:
         self._table = ScopeTable(max_entries)
         self._tag: str | None = None
         self._outcomes: Counter[tuple[Outcome, str]] = Counter()
-        self._reported_wrong = self._index_failures = 0
+        self._reported_wrong = 0
         self._lock = threading.Lock()
         renew_after_fork(self)
 
@@ -141,7 +147,7 @@ class SemanticCache:
             self._adopt_tag()
             old = self._table.same(scope, query, self._clock.monotonic())
             if lifetime > 0:
-                self._put(entry)
+                self._table.put(entry)
             elif old is not None:
                 self._table.remove(old)
 
@@ -190,6 +196,7 @@ class SemanticCache:
         with self._lock:
             self._table.remove(pair.entry)
             self._reported_wrong += 1
+        self._labels.learn(pair, is_error=True)  # last: meanwhile the answer is gone already
         return True
 
     def report_right(self, hit_id: str) -> bool:
@@ -198,28 +205,23 @@ class SemanticCache:
         Returns:
             Whether the hit was known.
         """
-        return self._labels.settle(hit_id, is_error=False) is not None
+        pair = self._labels.settle(hit_id, is_error=False)
+        if pair is None:
+            return False
+        self._labels.learn(pair, is_error=False)
+        return True
 
     def get_stats(self) -> SemanticStats:
         """Return the counts."""
         states, false_hits = self._labels.states(), self._labels.rate()
-        encoder = {**self._vectors.counts, "index_failed": self._index_failures}
         with self._lock:
-            outcomes = self._outcomes.copy()
-            return SemanticStats(
-                exact_hits=outcomes["HIT", "exact"],
-                similar_hits=outcomes["HIT", "similar"],
-                verifications=reasons_of("VERIFY", outcomes),
-                misses=reasons_of("MISS", outcomes),
-                entries=len(self._table),
-                scopes=self._table.scope_count,
-                evictions=self._table.evictions,
-                expirations=self._table.expirations,
+            return collect_stats(
+                self._outcomes,
+                self._table,
+                self._vectors.counts,
                 reported_wrong=self._reported_wrong,
-                encoder=encoder,
                 false_hits=false_hits,
-                tripped_scopes=len(states),
-                breaker="open" if "open" in states else "half_open" if states else "closed",
+                states=states,
             )
 
     @property
@@ -255,9 +257,27 @@ class SemanticCache:
                 old = self._table.same(entry.scope, entry.text, now)
                 is_newest = old is None or old.created < entry.created
                 if is_newest and entry.expires_at > now:
-                    self._put(entry)
+                    self._table.put(entry)
                     count += 1
         return count
+
+    def calibrator_json(self) -> str:
+        """Return what the calibrator has learnt, as JSON of numbers without any text."""
+        return self._labels.calibrator_json()
+
+    def restore_calibrator(self, text: str, embedder_tag: str) -> None:
+        """Go on from what a calibrator had learnt, in place of what this one has.
+
+        Args:
+            text: What `calibrator_json` returned.
+            embedder_tag: What `embedder_tag` was then. Where this embedder has made no vector yet,
+                another tag is found out with the first one, and the calibrator starts afresh.
+
+        Raises:
+            StorageError: If it is damaged, of another version, or of another embedder.
+        """
+        known_tag = self._vectors.tag or self._tag
+        self._labels.restore_calibrator(text, embedder_tag, known_tag=known_tag)
 
     def clear(self) -> None:
         """Forget every entry; counts and labels stay."""
@@ -300,20 +320,23 @@ class SemanticCache:
         found = self._find(query, scope)
         if isinstance(found, str):
             return self._missed(found), None
-        entry, cosine = found
-        if entry.text == query:
-            return self._matched("HIT", "exact", entry, 1.0), Pair(entry=entry)
-        if cosine < self._threshold and not is_thorough:
-            return self._matched("MISS", "below_threshold", entry, cosine), None
-        return self._weigh(query, entry, cosine)
+        entry, cosine = found[0]
+        is_same = entry.text == query
+        if not is_same and (is_thorough or cosine >= self._threshold):
+            return self._weigh(query, found)
+        verdict: tuple[Outcome, str] = ("HIT", "exact") if is_same else ("MISS", "below_threshold")
+        match = Candidate(entry=entry, cosine=cosine).explained(
+            verdict, self._threshold, self._clock.now()
+        )
+        return match, Pair(entry=entry) if is_same else None
 
-    def _find(self, query: str, scope: str) -> tuple[Entry, float] | str:
-        """Return the nearest entry and its cosine, or why there is none."""
+    def _find(self, query: str, scope: str) -> list[tuple[Entry, float]] | str:
+        """Return the nearest entries and their cosines, or why there are none."""
         with self._lock:
             same = self._table.same(scope, query, self._clock.monotonic())
             has_vectors = self._table.has_vectors(scope)
         if same is not None:
-            return same, 1.0
+            return [(same, 1.0)]
         if len(query) > _MAX_CHARACTERS:
             return "too_long"
         if not has_vectors:
@@ -322,45 +345,39 @@ class SemanticCache:
         if vector is None:
             return "no_vector"
         with self._lock:
-            found = self._nearest(scope, vector, 1)
-        return found[0] if found else "absent"
+            found = self._nearest(scope, vector, self._candidates)
+        return found or "absent"
 
     def _weigh(
-        self, query: str, entry: Entry, cosine: float
+        self, query: str, found: list[tuple[Entry, float]]
     ) -> tuple[MatchExplanation, Pair | None]:
         question = prepare(query)
+        best = choose(
+            question, found, overlap_weight=self._overlap_weight, has_margin=self._margin > 0
+        )
+        entry, cosine = best.entry, best.cosine
         veto = None
         if abs(len(query) - len(entry.text)) > _MAX_DIFFERENCE:
             veto = "length"
         elif self._guards:
             veto = find_veto(question, entry.prepared)
         probability = self._labels.probability(question, entry, cosine)
-        outcome, reason = decide(
+        verdict = decide(
             similarity=cosine,
             threshold=self._threshold,
             veto=veto,
+            margin=best.margin,
+            min_margin=self._margin,
             probability=probability,
             error_budget=self._policy.error_budget,
             is_tripped=self._labels.is_tripped(entry.scope),
         )
-        match = self._matched(outcome, reason, entry, cosine)
-        match = replace(match, veto=veto, probability=probability)
-        if outcome == "MISS":
+        match = best.explained(
+            verdict, self._threshold, self._clock.now(), veto=veto, probability=probability
+        )
+        if match.outcome == "MISS":
             return match, None
         return match, Pair(entry=entry, question=question, similarity=cosine)
-
-    def _matched(
-        self, outcome: Outcome, reason: str, entry: Entry, cosine: float
-    ) -> MatchExplanation:
-        return MatchExplanation(
-            outcome=outcome,
-            reason=reason,
-            threshold=self._threshold,
-            response=None if outcome == "MISS" else entry.response,
-            similarity=min(cosine, 1.0),
-            age_seconds=self._clock.now() - entry.created,
-            matched_text=entry.text,
-        )
 
     def _missed(self, reason: str) -> MatchExplanation:
         return MatchExplanation(outcome="MISS", reason=reason, threshold=self._threshold)
@@ -370,30 +387,14 @@ class SemanticCache:
 
     def _nearest(self, scope: str, vector: bytes, count: int) -> list[tuple[Entry, float]]:
         self._adopt_tag()
-        try:
-            return self._table.nearest(scope, vector, count, self._clock.monotonic())
-        except UsageError as error:
-            self._note_index_failure(error)
-            return []
-
-    def _put(self, entry: Entry) -> None:
-        try:
-            self._table.put(entry)
-        except (ImportError, UsageError) as error:
-            self._note_index_failure(error)
-            entry.vector = None
-            self._table.put(entry)
+        return self._table.nearest(scope, vector, count, self._clock.monotonic())
 
     def _adopt_tag(self) -> None:
-        """Drop restored vectors once it shows that this embedder makes others."""
+        """Drop what was restored once it shows that this embedder makes other vectors."""
         tag = self._vectors.tag
-        if tag is None or tag == self._tag:
+        if tag is None:
             return
-        if self._tag is not None:
+        self._labels.adopt_tag(tag)
+        if tag != self._tag and self._tag is not None:
             self._table.forget_vectors()
         self._tag = tag
-
-    def _note_index_failure(self, error: Exception) -> None:
-        self._index_failures += 1
-        if self._index_failures == 1:
-            _logger.warning("A vector is of no use; only the same text is found. %s", error)

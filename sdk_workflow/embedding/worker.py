@@ -66,7 +66,9 @@ class EncoderWorker:
     Args:
         load: Returns the embedder, or why there is none; called once.
         timeout_seconds: How long a caller waits for a vector.
-        load_timeout_seconds: How long after loading began callers wait for its end, together.
+        load_timeout_seconds: How long after loading began callers wait for its end, together. It
+            takes 0.4 s, and over 1 s on a busy machine: a program of one question would never
+            learn its meaning.
         max_queue: Texts that may wait; one more is turned away at once.
         clock: Measures how long loading takes.
 
@@ -94,7 +96,7 @@ class EncoderWorker:
         load: Callable[[], Embedder | EmbedderUnavailable],
         *,
         timeout_seconds: float = 0.05,
-        load_timeout_seconds: float = 1.0,
+        load_timeout_seconds: float = 3.0,
         max_queue: int = 8,
         clock: Clock | None = None,
     ) -> None:

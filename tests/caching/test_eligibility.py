@@ -165,8 +165,13 @@ def test_a_reply_that_asks_for_tools_is_not_stored() -> None:
     assert why_not_stored(tool_reply(("read", {}))) == "stop_reason_tool_use"
 
 
-def test_an_empty_reply_is_not_stored() -> None:
-    assert why_not_stored(reply([], stop_reason="end_turn")) == "empty"
+@pytest.mark.parametrize("content", [[], [text("")], [text(""), text(" \n")]])
+def test_an_empty_reply_is_not_stored(content: Any) -> None:
+    assert why_not_stored(reply(content, stop_reason="end_turn")) == "empty"
+
+
+def test_a_reply_with_one_block_that_says_something_may_be_stored() -> None:
+    assert why_not_stored(reply([text(""), text("Yes.")], stop_reason="end_turn")) is None
 
 
 def test_a_reply_out_of_a_cache_is_not_stored_again() -> None:

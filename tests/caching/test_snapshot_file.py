@@ -133,7 +133,7 @@ def test_a_file_that_cannot_be_moved_aside_is_refused_all_the_same(
         raise OSError(errno.EACCES, "Permission denied")
 
     (tmp_path / "cache").write_bytes(b"no cache")
-    monkeypatch.setattr(Path, "replace", stuck)
+    monkeypatch.setattr(Path, "rename", stuck)
     with pytest.raises(StorageError, match="damaged"):
         SnapshotFile(tmp_path / "cache").load(SECRET)
     assert "could not be moved aside" in caplog.text

@@ -171,3 +171,47 @@ def test_a_damaged_file_is_moved_aside_and_the_run_goes_on(
     assert "moved aside" in outcome.message
     assert invoke(*ASK, *FOLDER).document["served_by"] == "simulator"
     assert invoke(*ASK, *FOLDER).document["served_by"] == "lru"
+
+
+def test_a_file_is_no_cache_folder_and_stays_as_it_is(invoke: Invoke, program: Program) -> None:
+    notes = program.folder / "notes.md"
+    notes.write_text("mine")
+
+    outcome = invoke(*ASK, "--cache-dir", "notes.md")
+
+    assert outcome.code == 3
+    assert "is a file, not a folder" in outcome.message
+    assert notes.read_text() == "mine"
+
+
+def test_a_folder_that_others_may_write_to_is_refused(invoke: Invoke, program: Program) -> None:
+    (program.folder / "open").mkdir()
+    (program.folder / "open").chmod(0o777)
+
+    outcome = invoke(*ASK, "--cache-dir", "open")
+
+    assert outcome.code == 3
+    assert "chmod" in outcome.message
+
+
+def test_answers_that_cannot_be_kept_do_not_cost_the_run_its_result(
+    invoke: Invoke, program: Program, caplog: pytest.LogCaptureFixture
+) -> None:
+    invoke(*ASK, *FOLDER)
+    (program.folder / "kept" / "tenant.secret").unlink()
+
+    outcome = invoke(*ASK, *FOLDER)
+
+    assert outcome.code == 0
+    assert outcome.document["served_by"] == "simulator"
+    assert "were not kept" in caplog.text
+
+
+def test_what_was_moved_aside_before_is_not_overwritten(invoke: Invoke, program: Program) -> None:
+    for content in (b"first", b"second"):
+        invoke(*ASK, *FOLDER)
+        (program.folder / "kept" / "responses.cache").write_bytes(content)
+        invoke("cache", "stats", *FOLDER)
+
+    asides = sorted((program.folder / "kept").glob("*.refused*"))
+    assert [path.read_bytes() for path in asides] == [b"first", b"second"]

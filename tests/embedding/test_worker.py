@@ -209,6 +209,18 @@ def test_loading_begins_its_time_limit_with_the_first_text(
     assert worker._load_deadline == clock.monotonic() + 7.0
 
 
+def test_by_default_loading_may_take_as_long_as_it_does_on_a_busy_machine(
+    embedder: Lengths,
+) -> None:
+    clock = VirtualClock()
+    worker = EncoderWorker(lambda: embedder, clock=clock)
+    try:
+        worker.encode("first")
+        assert worker._load_deadline - clock.monotonic() >= 2.0
+    finally:
+        worker.close()
+
+
 def test_no_embedder_is_counted_and_told(
     start: Callable[..., EncoderWorker], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from sdk_workflow.core.caching.eligibility import why_not_stored
 from sdk_workflow.core.caching.lookup import OFF
@@ -62,13 +64,22 @@ class Admission:
 
     def admit(self, call: Call) -> tuple[RequestKey | None, str | None]:
         """Return the key of a call, or the rule that keeps it out of every tier."""
+        if not _is_well_formed(call):
+            return None, "malformed"  # the API says better what is wrong with it
         refusal = self._rules.refusal(call, "lru")
         if refusal is not None:
             return None, refusal
         try:
-            return self._keys.key_of(call), None
+            return self._keys.key_of(self._resolved(call)), None
         except UsageError as error:
             return None, error.code
+
+    def _resolved(self, call: Call) -> Call:
+        """Return the call under its model's own id: an alias may stand for another one tomorrow."""
+        known = None if self._catalog is None else self._catalog.get(call.model)
+        if known is None or known.id == call.model:
+            return call
+        return dataclasses.replace(call, model=known.id)
 
     def semantic_refusal(self, call: Call, key: RequestKey | None, *, is_off: bool) -> str | None:
         """Return the rule that keeps a call with a key out of the semantic tier."""
@@ -93,3 +104,18 @@ class Admission:
         if is_other_model(call.model, reply.model, self._catalog):
             return "other_model"
         return None if ttl_seconds > 0 else "volatile"
+
+
+def _is_well_formed(call: Call) -> bool:
+    """Tell whether the rules and the keys can read a call; callers may hand over anything."""
+    is_model: bool = isinstance(call.model, str)
+    return is_model and bool(call.messages) and all(map(_is_message, call.messages))
+
+
+def _is_message(message: Any) -> bool:
+    if not isinstance(message, Mapping) or "role" not in message:
+        return False
+    content = message.get("content")
+    if isinstance(content, str):
+        return True
+    return isinstance(content, (list, tuple)) and all(isinstance(b, Mapping) for b in content)

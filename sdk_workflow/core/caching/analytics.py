@@ -6,6 +6,7 @@ import threading
 from collections import Counter
 from typing import TYPE_CHECKING, Literal, TypedDict
 
+from sdk_workflow.core.forks import renew_after_fork
 from sdk_workflow.types import Money
 
 if TYPE_CHECKING:
@@ -86,6 +87,11 @@ class CacheCounts:
         self._vetoes: Counter[str] = Counter()
         self._not_stored: Counter[str] = Counter()
         self._shared = self._stored = self._dropped_records = self._refused_files = 0
+        renew_after_fork(self)
+
+    def renew(self) -> None:
+        """Start with a free lock in a forked process."""
+        self._lock = threading.Lock()
 
     def note_call(self, outcome: CallOutcome, *, shared: bool = False) -> None:
         """Count a call by what the caches made of it; `shared` is an answer it only waited for."""

@@ -75,6 +75,7 @@ class Cascade:
         self._catalog = catalog
         self._ttl_seconds = ttl_seconds
         self._judge = judge
+        self._told: set[tuple[str, str]] = set()
 
     def admit(self, call: Call) -> CacheLookup:
         """Return a lookup of a call that has looked nowhere so far: a miss, or skipped."""
@@ -117,11 +118,11 @@ class Cascade:
         try:
             found = semantic.lookup(key.text or "", scope=key.scope)
         except Exception as error:  # noqa: BLE001 - a cache must not break the call that it saves
-            _warn("looked up", error)
+            self._warn("looked up", error)
             return replace(look, tier="semantic", outcome="miss", reason="failed")
         stored: StoredReply | None = found.response
         if stored is None:
-            reason, is_veto = found.reason, found.veto is not None
+            reason, is_veto = found.reason, found.veto is not None and found.reason == found.veto
             return replace(look, tier="semantic", outcome="miss", reason=reason, is_veto=is_veto)
         if not self._live.is_usable(stored, now=self._clock.now()):
             return replace(look, tier="semantic", outcome="miss", reason="outdated")
@@ -240,7 +241,7 @@ class Cascade:
             ttl = stored.expires - self._clock.now()
             semantic.add(key.text or "", stored, scope=key.scope, ttl=ttl)
         except Exception as error:  # noqa: BLE001 - a cache must not break the call that it saves
-            _warn("learnt", error)
+            self._warn("learnt", error)
 
     def _label(self, look: CacheLookup, stored: StoredReply, semantic: SemanticTier) -> None:
         if look.to_check is None:
@@ -316,7 +317,12 @@ class Cascade:
         reply = stored.reply(tier, hit_id=hit_id, now=now, similarity=similarity)
         return CacheLookup(call=call, tier=tier, outcome="hit", key=key, reply=reply, stored=stored)
 
-
-def _warn(what: str, error: Exception) -> None:
-    # Its text may quote the prompt, so the name of the error has to do.
-    _logger.warning("A question could not be %s by its meaning: %s.", what, type(error).__name__)
+    def _warn(self, what: str, error: Exception) -> None:
+        # Its text may quote the prompt, so the name of the error has to do. Said once for each:
+        # a tier that is broken fails at every call.
+        name = type(error).__name__
+        if (what, name) in self._told:
+            return
+        self._told.add((what, name))
+        text = "A question could not be %s by its meaning: %s. This is said once."
+        _logger.warning(text, what, name)

@@ -28,7 +28,9 @@ _MAX_SEMANTIC_BYTES = 512
 _VOLATILE = re.compile(
     r"\b(?:today|tonight|tomorrow|yesterday|now|nowadays|current|currently|present|latest|newest"
     r"|recent|recently|upcoming|live|ago|(?:this|next|last) (?:week|month|year|quarter|morning"
-    r"|evening|weekend)|so far|up to date|weather|forecast|news|headlines|what time|my|mine|our)\b",
+    r"|evening|weekend)|so far|up to date|weather|forecast|news|headlines|what time|at the moment|right now"
+    r"|next|random|uuid|(?:roll|flip|shuffle|pick|draw) (?:a|an|one|some)|just (?:say|said|ask|asked)"
+    r"|(?:am|was|did|have|had) i|my|mine|our)\b",
     re.IGNORECASE,
 )
 
@@ -110,9 +112,13 @@ def why_not_stored(reply: Reply) -> str | None:
         return f"stop_reason_{reply.stop_reason}"
     if reply.cache_hit is not None:
         return "from_cache"
-    if not reply.content:
+    if not any(_says_something(block) for block in reply.content):
         return "empty"
     return None
+
+
+def _says_something(block: Block) -> bool:
+    return block.get("type") != "text" or bool(str(block.get("text", "")).strip())
 
 
 def last_user_text(call: Call) -> str:

@@ -6,6 +6,8 @@ import threading
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
+from sdk_workflow.core.forks import renew_after_fork
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -38,6 +40,11 @@ class LiveReplies:
         self._lock = threading.Lock()
         self._by_key: WeakValueDictionary[str, StoredReply] = WeakValueDictionary()
         self._wrong: dict[str, float] = {}
+        renew_after_fork(self)
+
+    def renew(self) -> None:
+        """Start with a free lock in a forked process."""
+        self._lock = threading.Lock()
 
     def add(self, stored: StoredReply) -> None:
         """Take a reply that a tier has just been given."""

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from sdk_workflow.core.forks import renew_after_fork
 from sdk_workflow.exceptions import UsageError
 
 if TYPE_CHECKING:
@@ -136,13 +137,18 @@ class _PartDigests:
     read with marshal.
     """
 
-    __slots__ = ("_bytes", "_canonical", "_keyed", "_known", "_lock")
+    __slots__ = ("__weakref__", "_bytes", "_canonical", "_keyed", "_known", "_lock")
 
     def __init__(self, keyed: hashlib.blake2b, canonical: Callable[[Any], Any]) -> None:
         self._keyed = keyed
         self._canonical = canonical
         self._known: dict[bytes, bytes] = {}
         self._bytes = 0
+        self._lock = threading.Lock()
+        renew_after_fork(self)
+
+    def renew(self) -> None:
+        """Start with a free lock in a forked process."""
         self._lock = threading.Lock()
 
     def digest(self, part: Any) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from typing import TYPE_CHECKING
 
@@ -88,6 +89,12 @@ class SnapshotFile:
 
     def _move_aside(self) -> None:
         try:
-            self.path.replace(self.path.with_name(f"{self.path.name}.refused"))
+            self.path.rename(self._free_name())
         except OSError as error:
             _logger.warning("%r could not be moved aside: %s", str(self.path), error)
+
+    def _free_name(self) -> Path:
+        """Return a name that no file has: what was moved aside before is somebody's, too."""
+        numbers = itertools.chain([""], (f"-{number}" for number in itertools.count(2)))
+        names = (self.path.with_name(f"{self.path.name}.refused{number}") for number in numbers)
+        return next(name for name in names if not name.exists())

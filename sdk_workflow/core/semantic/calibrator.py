@@ -32,7 +32,8 @@ _GROWTH_BEFORE_REFIT = 0.1
 class Calibrator:
     """A pooled logistic regression over the last 1,000 labelled pairs.
 
-    Not safe for use by several threads at once: its owner holds a lock.
+    Not safe for use by several threads at once: one thread at a time may teach it or
+    write it down; `probability` needs no lock.
 
     Example:
         >>> from sdk_workflow.core.semantic.guard import prepare

@@ -1,6 +1,7 @@
 """What became of hits: which pair a hit id names, and what labels say about each scope.
 
-Locks for itself, because labels come from other threads than lookups, and much later.
+Locks for itself, because labels come from other threads than lookups, and much later. What takes
+long, which is to learn, has a lock of its own that no lookup waits for.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sdk_workflow._internal.ids import new_id
+from sdk_workflow.core.semantic.calibrator import Calibrator
 from sdk_workflow.core.semantic.feedback import Breaker, LabelWindow
-from sdk_workflow.exceptions import UsageError
+from sdk_workflow.exceptions import StorageError, UsageError
 
 if TYPE_CHECKING:
-    from sdk_workflow.core.semantic.calibrator import Calibrator
     from sdk_workflow.core.semantic.feedback import BreakerState, FalseHitRate
     from sdk_workflow.core.semantic.guard import PreparedText
     from sdk_workflow.core.semantic.scopes import Entry
@@ -78,15 +79,17 @@ class Labels:
 
     Args:
         policy: What is accepted.
-        calibrator: Learns from every label.
+        calibrator: Learns from every label; None starts with an empty one.
         clock: Where the time comes from.
     """
 
-    def __init__(self, policy: FeedbackPolicy, calibrator: Calibrator, clock: Clock) -> None:
+    def __init__(self, policy: FeedbackPolicy, calibrator: Calibrator | None, clock: Clock) -> None:
         self._policy = policy
-        self._calibrator = calibrator
+        self._calibrator = calibrator or Calibrator()
+        self._calibrator_tag: str | None = None
         self._clock = clock
         self._lock = threading.Lock()
+        self._learning = threading.Lock()
         self._pairs: OrderedDict[str, Pair] = OrderedDict()
         self._prefix, self._next_id = new_id("hit", length=12), 0
         self._breakers: OrderedDict[str, Breaker] = OrderedDict()
@@ -103,22 +106,55 @@ class Labels:
         return hit_id
 
     def settle(self, hit_id: str, *, is_error: bool) -> Pair | None:
-        """Label a pair, once; return it, or None where the id is not known (any more)."""
+        """Count a label of a pair, once; return it, or None where the id is not known (any more)."""
         with self._lock:
             pair = self._pairs.pop(hit_id, None)
-            if pair is None or pair.question is None or pair.similarity is None:
-                return pair
-            self._window.add(is_error=is_error)
-            self._breaker(pair.entry.scope).add(is_error=is_error)
+            if pair is not None and pair.similarity is not None:
+                self._window.add(is_error=is_error)
+                self._breaker(pair.entry.scope).add(is_error=is_error)
+        return pair
+
+    def learn(self, pair: Pair, *, is_error: bool) -> None:
+        """Teach the calibrator the label of a pair, which may take 25 ms; lookups go on meanwhile."""
+        if pair.question is None or pair.similarity is None:
+            return
+        with self._learning:
             self._calibrator.learn(
                 pair.question, pair.entry.prepared, pair.similarity, is_same=not is_error
             )
-            return pair
 
     def probability(self, question: PreparedText, entry: Entry, similarity: float) -> float | None:
         """Return how likely it is that both texts want the same answer; None if nobody knows."""
+        # No lock: a fit ends by putting new weights in place of the old ones, in one step.
+        return self._calibrator.probability(question, entry.prepared, similarity)
+
+    def calibrator_json(self) -> str:
+        """Return what the calibrator has learnt."""
+        with self._learning:
+            return self._calibrator.to_json()
+
+    def restore_calibrator(self, text: str, tag: str, *, known_tag: str | None) -> None:
+        """Take over what a calibrator had learnt from the cosines of the embedder named `tag`.
+
+        Raises:
+            StorageError: If it cannot be read, or is not from the embedder named `known_tag`.
+        """
+        if known_tag not in {None, tag}:
+            raise StorageError(
+                f"The saved calibrator has learnt from the cosines of {tag!r}, and the vectors here "
+                f"are those of {known_tag!r}.",
+                hint="Leave it out: the calibrator starts afresh and learns from the next labels.",
+            )
+        restored = Calibrator.from_json(text)
         with self._lock:
-            return self._calibrator.probability(question, entry.prepared, similarity)
+            self._calibrator, self._calibrator_tag = restored, tag
+
+    def adopt_tag(self, tag: str) -> None:
+        """Start afresh where the restored calibrator knows the cosines of another embedder."""
+        if self._calibrator_tag in {None, tag}:
+            return
+        with self._lock:
+            self._calibrator, self._calibrator_tag = Calibrator(), None
 
     def is_tripped(self, scope: str) -> bool:
         """Return whether nothing similar may be served in a scope."""
@@ -137,8 +173,9 @@ class Labels:
             return self._window.rate(self._policy.error_budget)
 
     def renew(self) -> None:
-        """Start with a free lock in a forked process."""
+        """Start with free locks in a forked process."""
         self._lock = threading.Lock()
+        self._learning = threading.Lock()
 
     def _breaker(self, scope: str) -> Breaker:
         breaker = self._breakers.pop(scope, None)

@@ -6,10 +6,12 @@ around each call. It knows nothing of guards, labels and encoders.
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 from sdk_workflow.core.semantic.few_vectors import FewVectors
+from sdk_workflow.exceptions import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["Entry", "ScopeTable"]
 
 _FEW = 4
+
+_logger = logging.getLogger("sdk_workflow.semantic_cache")
 
 
 class Entry:
@@ -63,6 +67,9 @@ class _Scope:
 class ScopeTable:
     """Stored texts by scope, at most so many over all scopes.
 
+    A vector that fits those of its scope not, or cannot be searched, is counted, logged once and
+    passed over: such a text is found by equality.
+
     Args:
         max_entries: Beyond it the text that was used longest ago leaves, whatever its scope.
     """
@@ -71,7 +78,7 @@ class ScopeTable:
         self._max_entries = max_entries
         self._scopes: dict[str, _Scope] = {}
         self._by_use: OrderedDict[Entry, None] = OrderedDict()
-        self.evictions = self.expirations = 0
+        self.evictions = self.expirations = self.index_failures = 0
 
     def __len__(self) -> int:
         """Return how many texts there are."""
@@ -91,17 +98,16 @@ class ScopeTable:
         return len(self._scopes)
 
     def put(self, entry: Entry) -> None:
-        """Store a text in place of the same one of its scope, and make room.
-
-        Raises:
-            ImportError: If it has a vector and there is no numpy.
-            UsageError: If its vector fits the others of the scope not; nothing is stored then.
-        """
+        """Store a text in place of the same one of its scope, and make room."""
         scope = self._scopes.get(entry.scope) or _Scope()
         if entry.vector is not None:
-            index = _index_for_one_more(scope.index)
-            index.add(entry.text, entry.vector)
-            scope.index = index
+            try:
+                index = _index_for_one_more(scope.index)
+                index.add(entry.text, entry.vector)
+                scope.index = index
+            except (ImportError, UsageError) as error:
+                self._note_index_failure(error)
+                entry.vector = None
         old = scope.by_text.get(entry.text)
         if old is not None:
             self._by_use.pop(old)
@@ -147,11 +153,7 @@ class ScopeTable:
     def nearest(
         self, scope: str, vector: bytes, count: int, now: float
     ) -> list[tuple[Entry, float]]:
-        """Return the live entries nearest to a vector with their cosines, nearest first.
-
-        Raises:
-            UsageError: If the vector fits those of the scope not.
-        """
+        """Return the live entries nearest to a vector with their cosines, nearest first."""
         known = self._scopes.get(scope)
         if known is None or known.index is None:
             return []
@@ -178,12 +180,21 @@ class ScopeTable:
     def _search(self, scope: _Scope, vector: bytes, count: int) -> list[tuple[Entry, float]]:
         if not scope.index:
             return []
-        rows = scope.index.search(vector, count)
+        try:
+            rows = scope.index.search(vector, count)
+        except UsageError as error:
+            self._note_index_failure(error)
+            return []
         return [(scope.by_text[str(text)], cosine) for text, cosine in rows]
 
     def _expire(self, entry: Entry) -> None:
         self.remove(entry)
         self.expirations += 1
+
+    def _note_index_failure(self, error: Exception) -> None:
+        self.index_failures += 1
+        if self.index_failures == 1:
+            _logger.warning("A vector is of no use; only the same text is found. %s", error)
 
 
 def _index_for_one_more(index: _Index | None) -> _Index:
