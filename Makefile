@@ -46,6 +46,9 @@ bench: $(DEV)/.ok
 	$(DEV)/bin/python benchmarks/benchmark_startup.py
 	$(DEV)/bin/python benchmarks/benchmark_executors.py
 	$(DEV)/bin/python benchmarks/benchmark_pacing.py
+	$(DEV)/bin/python benchmarks/benchmark_simulator.py
+	$(DEV)/bin/python benchmarks/benchmark_cache.py
+	$(DEV)/bin/python benchmarks/benchmark_metrics.py
 
 models: $(DEV)/.ok
 	$(DEV)/bin/python scripts/update_models.py

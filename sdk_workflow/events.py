@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 if TYPE_CHECKING:
     from sdk_workflow.exceptions import LLMError
@@ -32,7 +32,10 @@ __all__ = [
     "TextDelta",
     "ToolFinished",
     "ToolStarted",
+    "shows_no_text",
 ]
+
+SinkT = TypeVar("SinkT", bound=Callable[..., None])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,3 +197,20 @@ class RunFailed(Event):
 
 EventSink = Callable[[Event], None]
 """May only look. A sink that raises is contained, counted and reported once."""
+
+
+def shows_no_text(sink: SinkT) -> SinkT:
+    """Declare, as a decorator of a function or method, that it does nothing with a `TextDelta`.
+
+    Where nobody else looks on, a reply that breaks off in the middle is asked for again: nothing of
+    it was shown. With any other sink it raises, because text would be shown twice.
+
+    Example:
+        >>> @shows_no_text
+        ... def log_end(event: Event) -> None:
+        ...     if isinstance(event, RunFinished):
+        ...         print(event.result.cost_usd)
+    """
+    marked: Any = sink
+    marked.takes_text = False
+    return sink

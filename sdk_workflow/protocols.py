@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Clock",
+    "CountMiddleware",
     "Embedder",
     "Ledger",
     "MemoryStrategy",
@@ -37,6 +38,9 @@ Proceed = Callable[["Call"], Awaitable["Reply"]]
 
 Middleware = Callable[["Call", Proceed], Awaitable["Reply"]]
 """One concern around one call: `async (call, proceed) -> Reply`."""
+
+CountMiddleware = Callable[["Call", Callable[["Call"], Awaitable[int]]], Awaitable[int]]
+"""One concern around counting a prompt; what never looks at a reply can be both."""
 
 
 @runtime_checkable

@@ -1,4 +1,4 @@
-"""The composition root: the only module that names concrete transports and middleware.
+"""The composition root: wires the parts of `wiring` into one runtime.
 
 Two tenants are two runtimes: nothing here is global.
 """
@@ -15,11 +15,15 @@ from sdk_workflow._internal.sinks import SinkSet
 from sdk_workflow._internal.suggest import did_you_mean
 from sdk_workflow.agent.options import RunOptions
 from sdk_workflow.agent.session import AgentSession
+from sdk_workflow.config.model_names import check_models
 from sdk_workflow.config.models import default_catalog
-from sdk_workflow.core.agent_client import AgentClientManager
+from sdk_workflow.core.metrics import MetricsEngine
 from sdk_workflow.core.performance import PerformanceTracer
 from sdk_workflow.exceptions import ConfigError, UsageError
 from sdk_workflow.tools.lazy_sandbox import LazySandbox
+from sdk_workflow.wiring.caches import close_cache, make_cache
+from sdk_workflow.wiring.client import make_client
+from sdk_workflow.wiring.layers import LayerParts
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -28,8 +32,11 @@ if TYPE_CHECKING:
 
     from sdk_workflow.config.models import ModelCatalog
     from sdk_workflow.config.settings import Settings
+    from sdk_workflow.config.sources import Origin
+    from sdk_workflow.core.agent_client import AgentClientManager
+    from sdk_workflow.core.cache_manager import CacheManager
     from sdk_workflow.events import EventSink
-    from sdk_workflow.protocols import Clock, Middleware, Transport
+    from sdk_workflow.protocols import Clock
     from sdk_workflow.types import RunResult
 
 __all__ = [
@@ -64,6 +71,8 @@ class Runtime:
         client: Sends the calls.
         catalog: Models, prices and limits.
         tracer: Records the spans of every session of this runtime.
+        cache: The response caches; None with `cache_mode="off"`.
+        metrics: Counts what happens to every call and session.
         clock: Where times come from.
     """
 
@@ -72,6 +81,8 @@ class Runtime:
     client: AgentClientManager
     catalog: ModelCatalog
     tracer: PerformanceTracer
+    cache: CacheManager | None
+    metrics: MetricsEngine
     clock: Clock
 
     def session(self, **options: Any) -> AgentSession:
@@ -126,11 +137,20 @@ class Runtime:
             "tracer": self.tracer,
             "clock": self.clock,
         }
-        return AgentSession(self.client, **{**defaults, **options})
+        sinks = (*options.pop("sinks", ()), self.metrics.on_event)
+        return AgentSession(self.client, sinks=sinks, **{**defaults, **options})
 
     async def close(self) -> None:
-        """Close the client; a second call does nothing."""
-        await self.client.close()
+        """Close the client, and keep what the caches hold in `cache_dir`; once is enough.
+
+        Answers that cannot be kept cost the next run money, but not this one its result: that is a
+        warning in the log.
+        """
+        try:
+            await self.client.close()
+        finally:
+            if self.cache is not None:
+                close_cache(self.cache, self.settings.cache_dir)
 
     async def __aenter__(self) -> Self:
         """Return the runtime itself."""
@@ -162,30 +182,33 @@ def build_runtime(
         **overrides: Settings that go before every other source, such as `model="haiku"`.
 
     Raises:
-        ConfigError: If a setting is unusable, or no key is set and the simulator was not asked for.
+        ConfigError: If a setting is unusable or names an unknown model, or no key is set and the
+            simulator was not asked for.
         UsageError: If there is no such backend.
     """
-    if settings is None:
-        from sdk_workflow.config.settings import load_settings
-
-        settings = load_settings(overrides)
-    elif overrides:
-        settings = _changed(settings, overrides)
+    settings, origins = _settings(settings, overrides)
     clock = clock or SystemClock()
     chosen = choose_backend(settings, backend or settings.backend)
     catalog = default_catalog(settings.home)
-    on_event = SinkSet(sinks).emit
+    check_models(settings, catalog, origins=origins)
+    cache = make_cache(settings, chosen, clock, catalog)
+    metrics = MetricsEngine(clock=clock)
+    parts = LayerParts(
+        settings=settings,
+        backend=chosen,
+        clock=clock,
+        catalog=catalog,
+        on_event=SinkSet((*sinks, metrics.on_event)).emit,
+        cache=cache,
+    )
     return Runtime(
         settings=settings,
         backend=chosen,
-        client=AgentClientManager(
-            _transport(settings, chosen, clock),
-            middleware=_middleware(settings, chosen, clock, catalog=catalog, on_event=on_event),
-            sinks=(on_event,),
-            clock=clock,
-        ),
+        client=make_client(parts),
         catalog=catalog,
         tracer=tracer or PerformanceTracer(clock=clock),
+        cache=cache,
+        metrics=metrics,
         clock=clock,
     )
 
@@ -272,6 +295,18 @@ async def open_session(**options: Any) -> AsyncIterator[AgentSession]:
         yield session
 
 
+def _settings(
+    settings: Settings | None, overrides: Mapping[str, Any]
+) -> tuple[Settings, Mapping[str, Origin]]:
+    """Return the settings with the overrides, and where their values came from, as far as known."""
+    if settings is not None:
+        return (_changed(settings, overrides) if overrides else settings), {}
+    from sdk_workflow.config.settings import load_settings_with_origins
+
+    loaded = load_settings_with_origins(overrides, given_as="argument")
+    return loaded.settings, loaded.origins
+
+
 def _changed(settings: Settings, overrides: Mapping[str, Any]) -> Settings:
     """Return the settings with some values replaced and validated; None counts as not given."""
     from pydantic import ValidationError
@@ -296,74 +331,3 @@ def _changed(settings: Settings, overrides: Mapping[str, Any]) -> Settings:
             code="invalid_settings",
             hint=f"Set {name} to {type(settings).model_fields[name].description}.",
         ) from None
-
-
-def _transport(
-    settings: Settings, backend: Literal["anthropic", "simulator"], clock: Clock
-) -> Transport:
-    if backend == "simulator":
-        from sdk_workflow.simulator.transport import SimulatorTransport
-
-        return SimulatorTransport(clock=clock)
-    from sdk_workflow.transports.anthropic_sdk import AnthropicTransport
-    from sdk_workflow.transports.timeouts import Timeouts
-
-    return AnthropicTransport(
-        api_key=settings.api_key.get_secret_value() if settings.api_key else None,
-        auth_token=settings.auth_token.get_secret_value() if settings.auth_token else None,
-        base_url=settings.base_url,
-        max_retries=0,  # one owner of retries: two would multiply
-        timeouts=Timeouts(
-            connect_seconds=settings.connect_timeout_seconds,
-            first_token_seconds=settings.first_token_timeout_seconds,
-            idle_seconds=settings.idle_timeout_seconds,
-            total_seconds=settings.request_timeout_seconds,
-        ),
-        clock=clock,
-    )
-
-
-def _middleware(
-    settings: Settings,
-    backend: Literal["anthropic", "simulator"],
-    clock: Clock,
-    *,
-    catalog: ModelCatalog,
-    on_event: EventSink,
-) -> tuple[Middleware, ...]:
-    """Return the layers around each call, the first outermost."""
-    from sdk_workflow.core.backoff import Backoff
-    from sdk_workflow.middleware.deadline import limit_time
-    from sdk_workflow.middleware.rate_limit import RateLimitMiddleware
-    from sdk_workflow.middleware.retry import RetryMiddleware
-    from sdk_workflow.middleware.tracing import trace_call
-
-    limit = settings.request_timeout_seconds
-    layers: list[Middleware] = [
-        trace_call,
-        limit_time(limit),
-        RetryMiddleware(
-            backoff=Backoff(max_retries=settings.max_retries),
-            clock=clock,
-            max_wait_seconds=limit,
-            on_event=on_event,
-        ),
-        RateLimitMiddleware(clock=clock, max_wait_seconds=limit),
-    ]
-    may_simulate = settings.fallback_to_simulator and backend != "simulator"
-    if settings.fallback_models or may_simulate:
-        from sdk_workflow.middleware.fallback import FallbackMiddleware
-
-        fallback = FallbackMiddleware(
-            [_model_id(name, catalog) for name in settings.fallback_models],
-            simulator=_transport(settings, "simulator", clock).send if may_simulate else None,
-            on_event=on_event,
-        )
-        layers.insert(2, fallback)
-    return tuple(layers)
-
-
-def _model_id(name: str, catalog: ModelCatalog) -> str:
-    """Return the id to send; a server of one's own has models that the catalogue does not know."""
-    known = catalog.get(name)
-    return name if known is None else known.id

@@ -395,8 +395,8 @@ class Reply:
 class RunResult:
     """What one user message came to, after every model call and tool call that it needed.
 
-    `cost_usd` and `saved_usd` (what reading from the prompt cache saved) are None where a model
-    has no known price. Durations are wall time; `time_to_first_token_ms` is measured from the
+    `cost_usd` and `saved_usd` (what replies out of a cache, and reading from the prompt cache,
+    spared) are None where a model has no known price. Durations are wall time; `time_to_first_token_ms` is measured from the
     start of the run and is None where the reply was not streamed.
     """
 

@@ -13,8 +13,10 @@ from sdk_workflow.types import Call
 from tests.scripted import ScriptedTransport, text_reply
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from sdk_workflow.events import Event
-    from sdk_workflow.protocols import Proceed
+    from sdk_workflow.protocols import CountMiddleware, Proceed
     from sdk_workflow.types import Reply, StreamEvent
 
 CALL = Call(model="claude-haiku-5-5", messages=({"role": "user", "content": "Hi"},))
@@ -201,3 +203,37 @@ async def test_call_with_its_own_emit_cannot_be_streamed_again() -> None:
 
     with pytest.raises(UsageError, match="emit"):
         AgentClientManager(ScriptedTransport()).stream(call)
+
+
+async def test_a_layer_that_sends_again_is_refused_once_the_client_is_closed() -> None:
+    transport = ScriptedTransport(OverloadedError("busy"), text_reply("too late"))
+    clients: list[AgentClientManager] = []
+
+    async def again(call: Call, proceed: Proceed) -> Reply:
+        with pytest.raises(OverloadedError):
+            await proceed(call)
+        await clients[0].close()
+        return await proceed(call)
+
+    clients.append(AgentClientManager(transport, middleware=(again,)))
+    with pytest.raises(UsageError, match="closed"):
+        await clients[0].create(CALL)
+
+    assert len(transport.calls) == 1
+
+
+async def test_counting_goes_through_its_own_layers_in_their_order() -> None:
+    seen: list[str] = []
+
+    def layer(name: str) -> CountMiddleware:
+        async def run(call: Call, proceed: Callable[[Call], Awaitable[int]]) -> int:
+            seen.append(name)
+            return await proceed(call) + 1
+
+        return run
+
+    transport = ScriptedTransport(text_reply(""))
+    client = AgentClientManager(transport, counting=(layer("outer"), layer("inner")))
+
+    assert await client.count_tokens(CALL) == 44
+    assert seen == ["outer", "inner"]

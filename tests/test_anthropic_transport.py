@@ -11,6 +11,7 @@ import anthropic
 import anyio
 import httpx2
 import pytest
+from typing_extensions import override
 
 from sdk_workflow._internal.sse import encode_event
 from sdk_workflow.exceptions import (
@@ -28,6 +29,7 @@ from sdk_workflow.transports.anthropic_sdk import (
     AnthropicTransport,
     _quick_http_client,
 )
+from sdk_workflow.transports.sdk_errors import typed_errors
 from sdk_workflow.types import Call, Usage
 
 if TYPE_CHECKING:
@@ -402,6 +404,7 @@ async def test_a_stream_that_ends_early_is_no_reply(length: int) -> None:
     error = await failure(Server(response).transport(), ask(emit=collector))
     assert isinstance(error, StreamInterrupted)
     assert error.partial_text == ARRIVED[length]
+    assert error.request_id == "req_1"
     assert error.retryable
     assert "Send the request again" in error.hint
     assert collector.events == EVENTS[:length]
@@ -421,6 +424,7 @@ async def test_a_connection_that_breaks_interrupts_the_stream(
     error = await failure(Server(response).transport(), ask(emit=Collector()))
     assert isinstance(error, StreamInterrupted)
     assert error.partial_text == ARRIVED[length]
+    assert error.request_id == "req_1"
     assert str(fault) in str(error)
     assert error.__cause__ is fault
     assert body.is_closed
@@ -433,7 +437,7 @@ async def test_an_event_that_is_not_json_interrupts_the_stream(garbage: bytes) -
     error = await failure(Server(response).transport(), ask(emit=collector))
     assert isinstance(error, StreamInterrupted)
     assert "not JSON" in str(error)
-    assert error.partial_text == "Hello "
+    assert (error.partial_text, error.request_id) == ("Hello ", "req_1")
     assert collector.events == EVENTS[:4]
     assert body.is_closed
 
@@ -450,7 +454,7 @@ async def test_an_error_event_in_the_middle_becomes_the_typed_error() -> None:
     response, body = streamed(encoded([*EVENTS[:4], fault]))
     error = await failure(Server(response).transport(), ask(emit=Collector()))
     assert type(error) is OverloadedError
-    assert error.retryable
+    assert (error.retryable, error.request_id) == (True, "req_1")
     assert body.is_closed
 
 
@@ -516,7 +520,6 @@ async def test_a_cancelled_stream_is_closed() -> None:
         (httpx2.ReadError("reset by peer"), "connection_failed"),
         (httpx2.RemoteProtocolError("disconnected"), "connection_failed"),
         (httpx2.ReadTimeout("slow"), "timeout"),
-        (httpx2.ConnectTimeout("slow"), "timeout"),
         (httpx2.PoolTimeout("full"), "timeout"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else value,
@@ -576,11 +579,23 @@ async def test_what_the_sdk_itself_refuses_is_a_matter_of_configuration(
     assert caught.value.code == "sdk_refused"
 
 
-async def test_a_body_that_is_no_json_is_the_callers_own_mistake() -> None:
-    transport = Server().transport()
-    with pytest.raises(TypeError, match="serializable"):
-        await transport.send(ask(parameters={"metadata": {"user_id": object()}}))
+@pytest.mark.parametrize("value", [float("nan"), "\ud800", object()], ids=["nan", "half", "object"])
+@pytest.mark.parametrize("way", ["plain", "streamed", "counted"])
+async def test_what_json_cannot_carry_is_refused_with_its_place_and_nothing_is_sent(
+    value: object, way: str
+) -> None:
+    server = Server()
+    transport = server.transport()
+    block = {"type": "text", "text": value}
+    call = ask(
+        messages=({"role": "user", "content": [block]},),
+        emit=Collector() if way == "streamed" else None,
+    )
+    with pytest.raises(RequestRejected, match=r"messages\.0\.content\.0\.text holds") as caught:
+        await (transport.count_tokens(call) if way == "counted" else transport.send(call))
     await transport.aclose()
+    assert (caught.value.code, caught.value.retryable) == ("unencodable_request", False)
+    assert server.requests == []
 
 
 async def send(transport: AnthropicTransport) -> Reply:
@@ -666,3 +681,98 @@ async def test_an_exception_to_no_proxy_is_none(monkeypatch: pytest.MonkeyPatch)
 
 def test_outside_its_event_loop_the_quick_client_is_not_taken() -> None:
     assert _quick_http_client() is None
+
+
+def test_a_mistake_that_is_not_about_credentials_stays_what_it_is() -> None:
+    with pytest.raises(TypeError, match="ours"), typed_errors((), now=0.0):
+        raise TypeError("a mistake of ours")
+
+
+# After the whole reply
+
+
+@pytest.mark.parametrize(
+    "fault", [httpx2.ReadError("reset"), httpx2.RemoteProtocolError("cut")], ids=repr
+)
+async def test_what_breaks_after_a_whole_reply_does_not_matter(fault: Exception) -> None:
+    response, body = streamed(encoded(), fault)
+    collector = Collector()
+    transport = Server(response).transport()
+    assert (await transport.send(ask(emit=collector))).text == "Hello there"
+    assert collector.events == EVENTS
+    assert body.is_closed
+    await transport.aclose()
+
+
+async def test_what_follows_a_whole_reply_is_read_so_that_its_connection_is_kept() -> None:
+    response, body = streamed([*encoded(), b": bye\n\n", b"event: odd\ndata: {oops\n\n"])
+    collector = Collector()
+    transport = Server(response).transport()
+    assert (await transport.send(ask(emit=collector))).text == "Hello there"
+    assert collector.events == EVENTS
+    assert body.sent == len(body.chunks)
+    await transport.aclose()
+
+
+async def test_a_server_that_never_ends_its_answer_holds_up_a_whole_reply_only_briefly() -> None:
+    class Endless(Body):
+        @override
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            for chunk in self.chunks:
+                yield chunk
+            await anyio.sleep_forever()
+
+    body = Endless(encoded())
+    transport = Server(httpx2.Response(200, stream=body)).transport()
+    with anyio.fail_after(5):
+        assert (await transport.send(ask(emit=Collector()))).text == "Hello there"
+    assert body.is_closed
+    await transport.aclose()
+
+
+# Odd refusals
+
+
+@pytest.mark.parametrize("is_streamed", [False, True], ids=["plain", "streamed"])
+async def test_a_refusal_whose_body_cannot_be_read_is_typed(*, is_streamed: bool) -> None:
+    body = Body([b"no gzip"])
+    fields = {"content-type": "application/json", "content-encoding": "gzip"}
+    transport = Server(httpx2.Response(529, headers=fields, stream=body)).transport()
+    error = await failure(transport, ask(emit=Collector() if is_streamed else None))
+    assert (type(error), error.code) == (ServiceUnavailable, "connection_failed")
+    assert error.retryable
+
+
+@pytest.mark.parametrize("is_streamed", [False, True], ids=["plain", "streamed"])
+async def test_a_connection_that_takes_too_long_is_told_as_such(*, is_streamed: bool) -> None:
+    transport = Server(httpx2.ConnectTimeout("slow")).transport()
+    error = await failure(transport, ask(emit=Collector() if is_streamed else None))
+    assert (type(error), error.code) == (ServiceUnavailable, "connection_failed")
+    assert "no connection within the time limit" in error.message
+
+
+async def test_an_error_under_status_200_goes_by_its_type() -> None:
+    answer = {"type": "error", "error": {"type": "overloaded_error", "message": "full"}}
+    error = await failure(Server(httpx2.Response(200, json=answer)).transport(), ask())
+    assert (type(error), error.status) == (OverloadedError, 200)
+
+
+async def test_a_short_key_does_not_spoil_the_error_of_a_server_of_ones_own() -> None:
+    response = refused(429, "rate_limit_error", "slow down")
+    error = await failure(Server(response).transport(api_key="error"), ask())
+    assert error.message == "The API answered 429 rate_limit_error: slow down"
+
+
+async def test_an_answer_that_is_no_message_shows_no_key() -> None:
+    response = httpx2.Response(200, json={"hello": KEY})
+    error = await failure(Server(response).transport(), ask())
+    assert KEY not in str(error)
+
+
+async def test_a_count_asks_only_about_the_prompt() -> None:
+    server = Server(httpx2.Response(200, json={"input_tokens": 12}))
+    transport = server.transport()
+    extras = {"stop_sequences": ["x"], "metadata": {}, "temperature": 1, "speed": "fast"}
+    assert await transport.count_tokens(ask(parameters=extras)) == 12
+    assert sorted(server.body()) == ["messages", "model", "speed"]
+    await transport.aclose()

@@ -187,3 +187,37 @@ def test_the_servers_own_word_on_trying_again_goes_first(
 ) -> None:
     headers = {"x-should-retry": said}
     assert error_from_response(409, envelope(kind, code=code), headers).retryable is retryable
+
+
+@pytest.mark.parametrize(
+    "body", [envelope("conflict_error"), envelope("invalid_request_error"), ""]
+)
+def test_a_conflict_is_over_soon_and_may_be_tried_again(body: Any) -> None:
+    error = error_from_response(409, body)
+    assert (type(error), error.retryable) == (RequestRejected, True)
+    assert error.hint
+
+
+@pytest.mark.parametrize("body", [envelope("invalid_request_error"), envelope("timeout_error"), ""])
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [(408, ServiceUnavailable), (429, RateLimitError), (502, ServiceUnavailable)],
+)
+def test_a_status_that_passes_goes_before_a_type_that_does_not(
+    status: int, expected: type[LLMError], body: Any
+) -> None:
+    error = error_from_response(status, body)
+    assert error.retryable
+    assert error.hint
+    if body != envelope("timeout_error"):
+        assert type(error) is expected
+
+
+def test_a_status_that_does_not_pass_leaves_the_type_as_it_is() -> None:
+    error = error_from_response(403, envelope("not_found_error"))
+    assert (type(error), error.retryable) == (RequestRejected, False)
+
+
+@pytest.mark.parametrize("body", [envelope("api_error", "key sk-ant-abc-1"), "key sk-ant-abc-1"])
+def test_a_key_that_the_server_repeats_is_not_in_the_message(body: Any) -> None:
+    assert "sk-ant-abc" not in str(error_from_response(500, body))

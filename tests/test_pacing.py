@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from datetime import datetime, timezone
+from email.utils import format_datetime
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,10 @@ def after(seconds: float) -> str:
     return datetime.fromtimestamp(NOW + seconds, tz=timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def http_date(seconds: float) -> str:
+    return format_datetime(datetime.fromtimestamp(NOW + seconds, tz=timezone.utc), usegmt=True)
+
+
 # Reading the headers
 
 
@@ -49,7 +54,7 @@ def test_each_kind_of_limit_is_read_with_its_place() -> None:
         **limits("output-tokens", 8_000, 8_000),
     }
     found = dict(read_limits(headers, now=NOW))
-    assert {kind: (one.limit, one.remaining) for kind, one in found.items()} == {
+    assert {kind: (one.capacity, one.remaining) for kind, one in found.items()} == {
         0: (50, 49),
         1: (60_000, 6_000),
         2: (8_000, 8_000),
@@ -93,23 +98,53 @@ def test_a_bucket_fills_up_in_a_minute_unless_its_reset_shows_a_longer_window(
     assert reading.per_second == pytest.approx(per_second)
 
 
+@pytest.mark.parametrize(
+    ("limit", "remaining", "reset", "capacity"),
+    [
+        (600, 9, None, 600),
+        (600, 9, after(1), 19),  # at least 10 and at most this: `reset` is in whole seconds
+        (60, 0, after(1), 1),
+        (60, 0, after(60), 60),
+        (60, 30, after(35), 60),
+        (60, 30, after(0), 60),  # what is full already would say more
+        (60, 30, after(300), 60),
+    ],
+)
+def test_a_bucket_holds_what_remains_and_what_comes_until_it_is_full(
+    limit: int, remaining: int, reset: str | None, capacity: int
+) -> None:
+    ((_, reading),) = read_limits(limits("requests", limit, remaining, reset), now=NOW)
+    assert reading.capacity == pytest.approx(capacity)
+
+
 # A bucket
 
 
+def test_the_clock_of_the_server_goes_before_one_that_is_wrong() -> None:
+    headers = {**limits("requests", 60, 30, after(3600 + 30)), "date": http_date(3600)}
+    ((_, reading),) = read_limits(headers, now=NOW)
+    assert reading.per_second == 1
+
+
+def test_a_time_before_the_calendar_is_no_reset() -> None:
+    ((_, reading),) = read_limits(limits("requests", 60, 0, "0001-01-01T00:00:00"), now=NOW)
+    assert reading.per_second == 1
+
+
 def test_a_bucket_never_holds_more_than_its_limit() -> None:
-    bucket = Bucket(limit=60, per_second=1, level=0, seen_at=0)
+    bucket = Bucket(capacity=60, per_second=1, level=0, seen_at=0)
     bucket.take(10, now=1_000)
     assert bucket.level == 50
 
 
 def test_what_is_larger_than_a_bucket_waits_for_a_full_one() -> None:
-    bucket = Bucket(limit=60, per_second=1, level=30, seen_at=0)
+    bucket = Bucket(capacity=60, per_second=1, level=30, seen_at=0)
     assert bucket.wait_seconds(1_000, now=0) == 30
     assert bucket.wait_seconds(1_000, now=30) == 0
 
 
 def test_a_little_stays_in_a_bucket_because_estimates_are_wrong() -> None:
-    bucket = Bucket(limit=100, per_second=1, level=50, seen_at=0)
+    bucket = Bucket(capacity=100, per_second=1, level=50, seen_at=0)
     assert bucket.wait_seconds(47, now=0) == 0
     assert bucket.wait_seconds(49, now=0) == pytest.approx(2)
 
@@ -256,6 +291,15 @@ def test_one_refusal_pauses_everybody_for_as_long_as_the_server_asks() -> None:
     assert pacer.wait_seconds(ONE) == 0
 
 
+def test_a_pause_of_days_is_cut_to_an_hour_so_that_somebody_asks_again() -> None:
+    clock = VirtualClock()
+    pacer = Pacer(clock)
+    pacer.refused(pacer.start(ONE), {}, retry_after_seconds=3 * 86_400.0)
+    assert pacer.wait_seconds(ONE) == 3600
+    clock.advance(3600)
+    assert pacer.wait_seconds(ONE) == 0
+
+
 def test_an_overloaded_server_shrinks_the_window_and_leaves_the_buckets_alone() -> None:
     clock = VirtualClock()
     pacer = Pacer(clock)
@@ -304,6 +348,15 @@ def test_what_started_after_a_call_is_not_in_its_headers_and_counts() -> None:
     shown = limits("input-tokens", 60_000, 50_000)
     pacer.succeeded(early, shown, counted_tokens=10_000, output_tokens=0)
     assert pacer._buckets[1].level == 30_000
+
+
+def test_headers_are_as_old_as_their_call() -> None:
+    clock = VirtualClock(start=NOW)
+    pacer = Pacer(clock)
+    ticket = pacer.start(ONE)
+    clock.advance(4)
+    pacer.succeeded(ticket, limits("requests", 60, 0, after(5)), counted_tokens=0, output_tokens=0)
+    assert (pacer._buckets[0].capacity, pacer._buckets[0].level) == (5, 4)
 
 
 def test_headers_of_an_older_call_are_old_news() -> None:

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import gc
+from contextlib import suppress
+from threading import Barrier, BrokenBarrierError, Thread
 
 import anyio
 import pytest
 from anyio.from_thread import start_blocking_portal
 
+from sdk_workflow._internal import per_loop as module
 from sdk_workflow._internal.per_loop import PerLoop
 
 
@@ -115,3 +118,24 @@ async def test_failure_to_open_leaves_nothing_behind() -> None:
         await resources.get()
     assert (await resources.get()).closed_count == 0
     await resources.aclose()
+
+
+def test_two_threads_that_come_first_together_share_one_variable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    both = Barrier(2)
+
+    def name_slowly(_kind: str) -> str:
+        with suppress(BrokenBarrierError):
+            both.wait(timeout=0.2)  # met only where both are inside
+        return "name"
+
+    monkeypatch.setattr(module, "new_id", name_slowly)
+    resources = per_loop([])
+    found: list[object] = []
+    threads = [Thread(target=lambda: found.append(resources._variable())) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found[0] is found[1]

@@ -72,3 +72,13 @@ def test_a_planted_key_never_survives_wherever_it_stands(
 ) -> None:
     planted = {"deep": [value, {"text": f"{before}{KEY}{after}", KEY: (KEY,)}]}
     assert KEY[7:] not in str(redact(planted))
+
+
+def test_a_secret_that_is_named_goes_whatever_it_looks_like() -> None:
+    assert redact_text("no such key: harbour-master", secrets=["harbour-master"]) == (
+        f"no such key: {REDACTED}"
+    )
+
+
+def test_a_key_that_could_be_any_word_leaves_the_text_alone() -> None:
+    assert redact_text('{"type": "error"}', secrets=["error", ""]) == '{"type": "error"}'

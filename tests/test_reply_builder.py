@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from sdk_workflow._internal.reply_builder import ReplyBuilder
-from sdk_workflow.exceptions import OverloadedError, StreamInterrupted
+from sdk_workflow._internal.reply_builder import ReplyBuilder, read_message
+from sdk_workflow.exceptions import LLMError, OverloadedError, StreamInterrupted
 from sdk_workflow.types import Usage
 
 Event = dict[str, Any]
@@ -192,3 +195,138 @@ def test_an_error_of_no_known_type_keeps_the_partial_text() -> None:
     with pytest.raises(StreamInterrupted, match="gone") as caught:
         build(*COMPLETE[:3], error)
     assert (caught.value.partial_text, caught.value.request_id) == ("half an answer", "req_1")
+
+
+# What comes after the end, and what is no reply
+
+
+@pytest.mark.parametrize(
+    "late",
+    [
+        start(),
+        {"type": "error", "error": {"type": "overloaded_error", "message": "late"}},
+        delta(0, "text_delta", text="more"),
+        {"type": "message_delta"},
+    ],
+    ids=lambda event: event["type"],
+)
+def test_what_comes_after_a_whole_reply_is_ignored(late: Event) -> None:
+    builder = build(*COMPLETE)
+    assert builder.is_finished
+    builder.add(late)
+    assert builder.finish().text == "half an answer"
+
+
+@pytest.mark.parametrize("length", range(len(COMPLETE)))
+def test_a_reply_is_not_finished_before_its_last_event(length: int) -> None:
+    assert not build(*COMPLETE[:length]).is_finished
+
+
+def test_a_reply_that_says_no_reason_why_it_stopped_is_not_whole() -> None:
+    builder = build(*COMPLETE[:4], STOP)  # the event that tells it was lost on the way
+    with pytest.raises(StreamInterrupted, match="no finished message") as caught:
+        builder.finish()
+    assert caught.value.partial_text == "half an answer"
+
+
+def test_a_server_may_leave_the_usage_out_where_the_reason_comes() -> None:
+    last = {"type": "message_delta", "delta": {"stop_reason": "end_turn"}}
+    assert build(*COMPLETE[:4], last, STOP).finish().usage.output_tokens == 1
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [start(), start()],
+        [opened(0, type="text", text="")],
+        [start(), opened(0, type="text", text=None)],
+        [start(), {**opened(0, type="text", text=""), "index": "0"}],
+        [start(), {**opened(0, type="text", text=""), "index": None}],
+    ],
+)
+def test_events_out_of_shape_are_refused_at_once(events: list[Event]) -> None:
+    with pytest.raises(StreamInterrupted, match="malformed"):
+        build(*events)
+
+
+MESSAGE: Event = {
+    "id": "msg_1",
+    "model": "m",
+    "content": [{"type": "text", "text": "Hello"}, {"type": "news", "of": "tomorrow"}],
+    "stop_reason": "end_turn",
+    "usage": {"input_tokens": 7, "output_tokens": 9, "service_tier": "standard"},
+}
+CALL_OF_TOOL: Event = {"type": "tool_use", "id": "toolu_1", "name": "read", "input": {}}
+
+
+def test_a_whole_message_is_read_with_its_facts() -> None:
+    reply = read_message(MESSAGE, request_id="req_1")
+    assert (reply.text, reply.request_id, reply.usage.output_tokens) == ("Hello", "req_1", 9)
+    assert read_message({**MESSAGE, "usage": None}).usage == Usage()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"id": None},
+        {"model": 5},
+        {"content": "Hello"},
+        {"content": None},
+        {"content": ["Hello"]},
+        {"content": [{"text": "Hello"}]},
+        {"content": [{"type": "text", "text": None}]},
+        {"content": [{**CALL_OF_TOOL, "id": None}]},
+        {"content": [{**CALL_OF_TOOL, "name": 5}]},
+        {"content": [{**CALL_OF_TOOL, "input": "{}"}]},
+        {"stop_reason": None},
+        {"stop_reason": ""},
+        {"usage": {"input_tokens": "7"}},
+        {"usage": {"output_tokens": True}},
+        {"usage": {"cache_creation": {"ephemeral_1h_input_tokens": 1.5}}},
+    ],
+    ids=repr,
+)
+def test_a_message_that_is_not_whole_is_refused(change: Event) -> None:
+    with pytest.raises(ValueError, match="This must hold"):
+        read_message({**MESSAGE, **change})
+
+
+def test_what_is_no_object_is_no_message() -> None:
+    with pytest.raises(ValueError, match="a message is an object"):
+        read_message([])
+
+
+JUNK = st.sampled_from([None, "", 0, -1, 1.5, [], {}, "x", True, [None], {"a": None}])
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Return the path of every value inside of the events."""
+    items = enumerate(value) if isinstance(value, list) else ()
+    pairs = value.items() if isinstance(value, dict) else items
+    inner = [found for key, part in pairs for found in places(part, (*path, key))]
+    return [path, *inner] if len(path) > 1 else inner
+
+
+WHOLE = [*COMPLETE[:4], *[{**event, "index": 1} for event in tool_call("{}")], ended(), STOP]
+
+
+@given(data=st.data())
+def test_events_of_any_shape_give_a_whole_reply_or_a_typed_error(data: st.DataObject) -> None:
+    events: Any = copy.deepcopy(WHOLE)
+    for _ in range(data.draw(st.integers(1, 2))):
+        *path, last = data.draw(st.sampled_from(places(events)))
+        target = events
+        for key in path:
+            target = target[key]
+        target[last] = data.draw(JUNK)
+    builder = ReplyBuilder()
+    try:
+        for event in events:
+            builder.add(event)
+        reply = builder.finish()
+    except LLMError:
+        assert isinstance(builder.partial_text, str)
+        return
+    assert isinstance(reply.text, str)
+    assert all(isinstance(call.name, str) for call in reply.tool_calls)
+    assert isinstance(reply.usage.prompt_tokens, int)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
-from sdk_workflow import runtime as composition
 from sdk_workflow.config.settings import Settings
 from sdk_workflow.events import (
     CallRetried,
@@ -26,6 +25,8 @@ from sdk_workflow.exceptions import (
 from sdk_workflow.runtime import build_runtime, open_session
 from sdk_workflow.transports.timeouts import Timeouts
 from sdk_workflow.types import Call
+from sdk_workflow.wiring import client as wiring
+from sdk_workflow.wiring.transports import make_transport
 from tests.integration.fault_matrix import HurriedClock
 from tests.scripted import ScriptedTransport, text_reply
 
@@ -43,18 +44,19 @@ BUSY = OverloadedError("busy")
 def scripted(monkeypatch: pytest.MonkeyPatch) -> ScriptedTransport:
     """Stand in for the official SDK."""
     transport = ScriptedTransport()
-    build = composition._transport
+    build = make_transport
 
     def choose(settings: Any, backend: Any, clock: Any) -> Any:
         return build(settings, backend, clock) if backend == "simulator" else transport
 
-    monkeypatch.setattr(composition, "_transport", choose)
+    monkeypatch.setattr(wiring, "make_transport", choose)
     return transport
 
 
 def wired(**settings: Any) -> Runtime:
     sinks = settings.pop("sinks", ())
-    return build_runtime(Settings(api_key=KEY, **settings), clock=HurriedClock(), sinks=sinks)
+    own = Settings(api_key=KEY, cache_mode="off", **settings)
+    return build_runtime(own, clock=HurriedClock(), sinks=sinks)
 
 
 async def test_failures_are_retried_as_often_as_the_settings_say(
@@ -102,7 +104,8 @@ async def test_all_callers_of_a_runtime_are_paced_together(scripted: ScriptedTra
 async def test_the_other_models_are_asked_under_their_ids(scripted: ScriptedTransport) -> None:
     scripted.script[:] = [BUSY, BUSY, text_reply("Hi")]
     events: list[Any] = []
-    runtime = wired(max_retries=0, fallback_models="sonnet, my-own-model", sinks=[events.append])
+    names = {"fallback_models": "sonnet, my-own-model", "base_url": "http://localhost:11434"}
+    runtime = wired(max_retries=0, sinks=[events.append], **names)
     await runtime.client.create(CALL)
     assert [call.model for call in scripted.calls] == [
         "claude-opus-5-5",
@@ -218,3 +221,53 @@ def test_unusable_limits_are_refused_with_what_would_be_right(
     with pytest.raises(ConfigError) as caught:
         build_runtime(Settings(backend="simulator"), **{name: value})
     assert rule in caught.value.hint
+
+
+# Counting
+
+
+async def test_a_count_is_retried_within_its_limit_and_seen(scripted: ScriptedTransport) -> None:
+    scripted.script[:] = [BUSY, text_reply("")]
+    events: list[Any] = []
+    runtime = wired(sinks=[events.append])
+    with runtime.tracer.span("run"):
+        assert await runtime.client.count_tokens(CALL) == 42
+    assert [type(event) for event in events] == [CallRetried]
+    (span,) = (
+        each for each in runtime.tracer.finished_spans() if each.name.startswith("count_tokens")
+    )
+    assert [name for _, name, _ in span.events or ()] == ["retry"]
+
+
+async def test_a_count_that_hangs_ends_with_the_time_limit(
+    scripted: ScriptedTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def hang(_call: Call) -> int:
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    monkeypatch.setattr(scripted, "count_tokens", hang)
+    with pytest.raises(DeadlineExceeded, match=r"0\.05 s"):
+        await wired(request_timeout_seconds=0.05).client.count_tokens(CALL)
+
+
+async def test_calls_and_counts_share_one_budget_against_storms(
+    scripted: ScriptedTransport,
+) -> None:
+    scripted.script[:] = [BUSY] * 100
+    runtime = wired(max_retries=10, request_timeout_seconds=1000)
+    clock: Any = runtime.clock
+    now = clock.monotonic()
+    clock.monotonic = lambda: now  # no second passes, and nothing is earned
+    for ask in (runtime.client.create, runtime.client.count_tokens):
+        with pytest.raises(OverloadedError):
+            await ask(CALL)
+    assert len(scripted.calls) == 2 + 10
+
+
+async def test_a_count_is_not_paced_with_the_calls(scripted: ScriptedTransport) -> None:
+    scripted.script[:] = [RateLimitError("slow", retry_after_seconds=3600), text_reply("")]
+    runtime = wired()
+    with pytest.raises(RateLimitError):
+        await runtime.client.create(CALL)
+    assert await runtime.client.count_tokens(CALL) == 42

@@ -8,18 +8,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from sdk_workflow.config.models import ModelCatalog
 from sdk_workflow.config.settings import (
     Settings,
-    check_model,
     load_settings,
     load_settings_with_origins,
     mask,
 )
-from sdk_workflow.exceptions import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
 
     from sdk_workflow.config.settings import LoadedSettings
 
@@ -312,25 +308,3 @@ def test_describe_masks_secrets_and_is_plain_json(project: Project) -> None:
     for text in (repr(loaded), str(loaded), repr(described)):
         assert LONG_KEY not in text
         assert "short-token" not in text
-
-
-def _settings(**values: Any) -> Settings:
-    return Settings(**values)
-
-
-def test_check_model_resolves_and_suggests() -> None:
-    catalog = ModelCatalog.load()
-    assert check_model(_settings(model="opus"), catalog) == "claude-opus-5-5"
-    with pytest.raises(ConfigError, match="'claude-opus-5-6' is not a model") as caught:
-        check_model(_settings(model="claude-opus-5-6"), catalog)
-    assert "claude-opus-5-" in caught.value.hint
-    with pytest.raises(ConfigError, match="was retired on 2026-06-15"):
-        check_model(_settings(model="claude-opus-4-0"), catalog, at=catalog.as_of)
-    assert check_model(_settings(model="claude-opus-4-0"), catalog) == "claude-opus-4-0"
-
-
-def test_check_model_lets_a_server_of_ones_own_have_its_own_models() -> None:
-    catalog = ModelCatalog.load()
-    own: Mapping[str, Any] = {"base_url": "http://localhost:11434"}
-    assert check_model(_settings(model="qwen3:8b", **own), catalog) == "qwen3:8b"
-    assert check_model(_settings(model="sonnet", **own), catalog) == "claude-sonnet-5-5"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sdk_workflow.config.settings import load_settings
+from sdk_workflow.config.settings import load_settings, load_settings_with_origins
 from sdk_workflow.exceptions import ConfigError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def folder(tmp_path: Path) -> Path:
 def _refused(folder: Path, flags: Mapping[str, Any] | None = None, **environ: str) -> ConfigError:
     variables = {"SDK_WORKFLOW_HOME": str(folder / "state"), **environ}
     with pytest.raises(ConfigError) as caught:
-        load_settings(flags, cwd=folder, environ=variables)
+        load_settings_with_origins(flags, cwd=folder, environ=variables)
     assert caught.value.code == "invalid_settings"
     assert caught.value.hint
     return caught.value

@@ -64,3 +64,16 @@ def test_the_system_prompt_and_the_tools_count() -> None:
     assert COUNT(prompt("", system="s" * 300)) == 104
     assert COUNT(prompt("", tools=[tool])) > 4 + 480 + 100
     assert COUNT({}) == 0
+
+
+@pytest.mark.parametrize(
+    "content", [float("nan"), [{"type": "text"}], [{"type": "text", "text": 5}], ["Hi"], 7, {"a"}]
+)
+def test_a_malformed_prompt_counts_as_nothing_and_fails_elsewhere(content: Any) -> None:
+    assert COUNT(prompt(content)) == 0
+
+
+def test_a_tool_that_holds_itself_counts_as_nothing() -> None:
+    schema: dict[str, Any] = {}
+    schema["items"] = schema
+    assert COUNT(prompt("Hi", tools=[schema])) == 0

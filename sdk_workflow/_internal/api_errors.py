@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from sdk_workflow._internal.redaction import redact_text
 from sdk_workflow.exceptions import (
     AuthenticationFailed,
     ContextOverflow,
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
         LLMError,
     )
 
-__all__ = ["error_from_envelope", "error_from_response", "retry_after_seconds"]
+__all__ = ["error_from_envelope", "error_from_response", "http_time", "retry_after_seconds"]
 
 _BY_TYPE: dict[str, type[LLMError]] = {
     "authentication_error": AuthenticationFailed,
@@ -60,6 +61,9 @@ _HINTS: dict[type[LLMError], str] = {
 # Waiting cannot help against these, although their status is 429.
 _SPEND_LIMIT_CODES = frozenset({"enforced_spend_limit_reached", "contract_spend_limit_reached"})
 
+_PASSING = frozenset({ServiceUnavailable, RateLimitError, OverloadedError})
+_CONFLICT = 409
+_CONFLICT_HINT = "Another request held this one off; send it again."
 _SHOULD_RETRY = {"true": True, "false": False}
 
 
@@ -107,7 +111,8 @@ def error_from_envelope(
     error = envelope.get("error")
     error = error if isinstance(error, dict) else {}
     kind = str(error.get("type") or "")
-    text = str(error.get("message") or fallback[:300] or "no message")
+    # A server may repeat the key that it refuses, and messages are shown.
+    text = redact_text(str(error.get("message") or fallback[:300] or "no message"))
     found = _class_of(kind, status, text)
     if found is StreamInterrupted:
         return StreamInterrupted(
@@ -117,14 +122,16 @@ def error_from_envelope(
         )
     code = _error_code(error)
     is_spent = code in _SPEND_LIMIT_CODES
+    hint = "Raise the spend limit of the organisation." if is_spent else _HINTS.get(found, "")
+    is_conflict = found is RequestRejected and (kind == "conflict_error" or status == _CONFLICT)
     return found(
         f"The API answered {_label(kind, status)}: {text}",
         status=status,
         request_id=envelope.get("request_id") or request_id,
         retry_after_seconds=wait,
         code=code,
-        retryable=False if is_spent else None,
-        hint="Raise the spend limit of the organisation." if is_spent else _HINTS.get(found, ""),
+        retryable=False if is_spent else is_conflict or None,
+        hint=_CONFLICT_HINT if is_conflict else hint,
     )
 
 
@@ -147,13 +154,13 @@ def retry_after_seconds(headers: Mapping[str, str], *, now: float | None = None)
             continue
         if math.isfinite(seconds) and seconds >= 0:
             return seconds
-    until = _timestamp(headers.get("retry-after"))
-    since = _timestamp(headers.get("date"))
+    until = http_time(headers.get("retry-after"))
+    since = http_time(headers.get("date"))
     since = now if since is None else since
     return None if until is None or since is None else max(until - since, 0.0)
 
 
-def _timestamp(date: str | None) -> float | None:
+def http_time(date: str | None) -> float | None:
     """Return an HTTP date as seconds since the Unix epoch; None for anything else."""
     if date is None:
         return None
@@ -168,8 +175,15 @@ def _timestamp(date: str | None) -> float | None:
 def _class_of(kind: str, status: int | None, text: str) -> type[LLMError]:
     if kind == "invalid_request_error" and "prompt is too long" in text:
         return ContextOverflow
-    if kind in _BY_TYPE:
-        return _BY_TYPE[kind]
+    by_status = _class_of_status(status)
+    found = _BY_TYPE.get(kind, by_status)
+    # A 408 may carry the type of a wrong request, but what passes is not the request's fault.
+    if found is RequestRejected and by_status in _PASSING:
+        return by_status
+    return found
+
+
+def _class_of_status(status: int | None) -> type[LLMError]:
     if status is None:
         return StreamInterrupted
     if status in _BY_STATUS:

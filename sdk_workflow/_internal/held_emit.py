@@ -1,7 +1,8 @@
-"""A listener that hears of a streamed reply only once there is something to hear.
+"""What a listener may hear of a streamed reply that could still break off.
 
 What opens a stream says nothing yet. It is held back until the first piece of content comes, so
 that an attempt which fails before that leaves no mark, and the next one may start from the top.
+Where nobody looks on behind a listener, no attempt ever leaves one.
 """
 
 from __future__ import annotations
@@ -9,9 +10,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import TypeGuard
+
     from sdk_workflow.types import Emit, StreamEvent
 
-__all__ = ["HeldEmit"]
+__all__ = ["HeldEmit", "UnseenEmit", "is_seen"]
 
 _SAYS_NOTHING = frozenset({"message_start", "ping", "content_block_start"})
 
@@ -57,3 +60,34 @@ class HeldEmit:
         held, self._held = self._held, []
         for each in held:
             await self._emit(each)
+
+
+class UnseenEmit:
+    """Hands events on to a listener that only measures: what it hears is shown to nobody.
+
+    It asks for a stream, and an attempt that breaks off may be repeated at any point of it.
+
+    Args:
+        emit: The listener; each attempt starts with a `message_start` of its own.
+    """
+
+    __slots__ = ("_emit",)
+
+    def __init__(self, emit: Emit) -> None:
+        self._emit = emit
+
+    async def __call__(self, event: StreamEvent) -> None:
+        """Take the next event."""
+        await self._emit(event)
+
+
+def is_seen(emit: Emit | None) -> TypeGuard[Emit]:
+    """Return whether somebody looks on while a reply arrives.
+
+    Example:
+        >>> async def listen(event):
+        ...     print(event["type"])
+        >>> is_seen(listen), is_seen(UnseenEmit(listen)), is_seen(None)
+        (True, False, False)
+    """
+    return emit is not None and not isinstance(emit, UnseenEmit)

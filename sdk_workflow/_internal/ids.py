@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import os
 import random
-import secrets
 
 __all__ = ["new_id", "new_session_id", "new_span_id", "new_trace_id"]
 
 # An own generator: an application that seeds `random` would repeat our ids in every run.
-_random = random.Random()  # noqa: S311 # nosec B311 - ids need to be distinct, not unguessable
+_random = random.Random()  # noqa: S311 # nosec B311 # ids need to be distinct, not unguessable
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZabcdefghjkmnpqrstvwxyz"
 _LOWER = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
 def _reseed() -> None:
-    _random.seed(secrets.randbits(256))
+    _random.seed()  # from the system's randomness
 
 
 if hasattr(os, "register_at_fork"):

@@ -6,6 +6,7 @@ holds connections and may be shared between them keeps one set for each loop.
 
 from __future__ import annotations
 
+from threading import Lock
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from sdk_workflow._internal.ids import new_id
@@ -50,6 +51,7 @@ class PerLoop(Generic[ResourceT]):
         self._open_resource = open_resource
         self._close_resource = close_resource
         self._held: RunVar[_Held[ResourceT]] | None = None
+        self._lock = Lock()
 
     async def get(self) -> ResourceT:
         """Return the resource of the running loop."""
@@ -81,11 +83,13 @@ class PerLoop(Generic[ResourceT]):
             await self._close_resource(held.resource)
 
     def _variable(self) -> RunVar[_Held[ResourceT]]:
-        if self._held is None:
-            from anyio.lowlevel import RunVar
+        with self._lock:  # two threads may come first together, and one variable would be lost
+            if self._held is None:
+                from anyio.lowlevel import RunVar
 
-            self._held = RunVar(new_id("per_loop"))  # anyio tells variables apart by their names
-        return self._held
+                # Some versions of anyio tell variables apart by their names.
+                self._held = RunVar(new_id("per_loop"))
+            return self._held
 
 
 class _Held(Generic[ResourceT]):

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["REDACTED", "redact", "redact_text"]
 
@@ -53,7 +56,11 @@ _SECRET_NAMES = frozenset(
 )  # fmt: skip
 
 
-def redact_text(text: str, *, emails: bool = False) -> str:
+# Servers of one's own take any word for a key: replacing that everywhere would spoil the text.
+_MIN_SECRET_LENGTH = 8
+
+
+def redact_text(text: str, *, emails: bool = False, secrets: Sequence[str] = ()) -> str:
     """Return the text with every secret in it replaced.
 
     Plain text costs a search per form and no regular expression: 100 KB in about 0.2 ms.
@@ -61,11 +68,15 @@ def redact_text(text: str, *, emails: bool = False) -> str:
     Args:
         text: What is to be written down.
         emails: Whether e-mail addresses are taken out too.
+        secrets: What is taken out too, whatever its form; nothing of under eight characters.
 
     Example:
         >>> redact_text("key=sk-ant-api03-abc_DEF")
         'key=sk-ant-[redacted]'
     """
+    for secret in secrets:
+        if len(secret) >= _MIN_SECRET_LENGTH:
+            text = text.replace(secret, REDACTED)
     folded = text.casefold()
     for form in (*_FORMS, _EMAIL) if emails else _FORMS:
         if any(literal in folded for literal in form.literals):

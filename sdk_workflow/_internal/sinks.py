@@ -37,6 +37,11 @@ class SinkSet:
                 self._reported.discard(id(known))  # a later sink may get the same id
         self._sinks = tuple(known for known in self._sinks if known != sink)
 
+    @property
+    def take_text(self) -> bool:
+        """Whether a sink may show the model's text: all do that are not `shows_no_text`."""
+        return any(getattr(sink, "takes_text", True) for sink in self._sinks)
+
     def emit(self, event: Event) -> None:
         """Show `event` to every sink, in the order in which they were added."""
         for sink in self._sinks:

@@ -30,15 +30,22 @@ class CharacterTokenCounter:
     """
 
     def count(self, params: Mapping[str, Any]) -> int:
-        """Return about how many tokens the prompt of a request has."""
-        messages = params.get("messages") or ()
-        size = _size(params.get("system"))
-        size += sum(_size(message.get("content")) for message in messages)
-        total = size // _BYTES_PER_TOKEN + _TOKENS_PER_MESSAGE * len(messages)
-        tools = params.get("tools")
-        if tools:
-            total += _TOKENS_FOR_TOOL_USE + _json_size(list(tools)) // _BYTES_PER_TOKEN
-        return total
+        """Return about how many tokens the prompt of a request has; 0 where it is malformed."""
+        try:
+            return _count(params)
+        except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
+            return 0  # whoever gets the request says what is wrong with it
+
+
+def _count(params: Mapping[str, Any]) -> int:
+    messages = params.get("messages") or ()
+    size = _size(params.get("system"))
+    size += sum(_size(message.get("content")) for message in messages)
+    total = size // _BYTES_PER_TOKEN + _TOKENS_PER_MESSAGE * len(messages)
+    tools = params.get("tools")
+    if tools:
+        total += _TOKENS_FOR_TOOL_USE + _json_size(list(tools)) // _BYTES_PER_TOKEN
+    return total
 
 
 def _size(content: str | Iterable[Mapping[str, Any]] | None) -> int:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from sdk_workflow._internal.held_emit import UnseenEmit
 from sdk_workflow.agent.history import paired
+from sdk_workflow.agent.text_listener import TextListener
 from sdk_workflow.events import TextDelta
 from sdk_workflow.types import Call
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from sdk_workflow._internal.sinks import SinkSet
     from sdk_workflow.agent.options import RunOptions
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from sdk_workflow.core.agent_client import AgentClientManager
     from sdk_workflow.protocols import MemoryStrategy
     from sdk_workflow.tools.registry import ToolRegistry
-    from sdk_workflow.types import Message, Reply, StreamEvent
+    from sdk_workflow.types import Emit, Message, Reply
 
 __all__ = ["ModelCaller"]
 
@@ -53,13 +55,7 @@ class ModelCaller:
         self, history: Sequence[Message], limits: RunOptions, progress: RunProgress
     ) -> Reply:
         """Send the history and return the reply, which `progress` takes in as well."""
-
-        async def emit(event: StreamEvent) -> None:
-            delta: Mapping[str, Any] = event.get("delta") or {}
-            if delta.get("type") == "text_delta":
-                progress.note_text()
-                self.sinks.emit(TextDelta(session_id=self.session_id, text=delta["text"]))
-
+        listener = TextListener(self._show_text, elapsed_ms=progress.elapsed_ms)
         call = Call(
             model=self.model,
             messages=tuple(paired(self.memory.select(history) if self.memory else history)),
@@ -68,10 +64,17 @@ class ModelCaller:
             tools=tuple(spec.to_api() for spec in self.registry.specs()),
             parameters=limits.parameters,
             session_id=self.session_id,
-            emit=emit if limits.stream else None,
+            emit=self._emit_of(listener) if limits.stream else None,
         )
         self.last_request = call
         reply = await self.client.create(call)
         self.last_response = reply
-        progress.replies.append(reply)
+        progress.note_reply(reply, first_text_ms=listener.first_text_ms)
         return reply
+
+    def _emit_of(self, listener: Emit) -> Emit:
+        """Return the listener, marked as one that shows nothing where nobody would see it."""
+        return listener if self.sinks.take_text else UnseenEmit(listener)
+
+    def _show_text(self, text: str) -> None:
+        self.sinks.emit(TextDelta(session_id=self.session_id, text=text))

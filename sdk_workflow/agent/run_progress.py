@@ -10,6 +10,7 @@ from sdk_workflow.types import Money, RunResult, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import date
 
     from sdk_workflow.agent.loop import LoopOutcome
     from sdk_workflow.agent.resume import UnfinishedRun
@@ -40,10 +41,17 @@ class RunProgress:
         """Return the wall time since the run began."""
         return (self.clock.monotonic() - self.started) * 1000
 
-    def note_text(self) -> None:
-        """Remember when the first text of the run arrived."""
+    def note_reply(self, reply: Reply, *, first_text_ms: float | None) -> None:
+        """Add a finished reply.
+
+        Args:
+            reply: The reply.
+            first_text_ms: When its first text arrived, since the run began; None where none did,
+                or where it was not streamed.
+        """
+        self.replies.append(reply)
         if self.time_to_first_token_ms is None:
-            self.time_to_first_token_ms = self.elapsed_ms()
+            self.time_to_first_token_ms = first_text_ms
 
     def usage(self) -> Usage:
         """Return the tokens of all replies so far."""
@@ -64,7 +72,7 @@ class RunProgress:
             stop_reason=outcome.stop_reason,
             usage=self.usage(),
             cost_usd=self._total(lambda item: catalog.price(item.model, item.usage, at=today)),
-            saved_usd=self._total(lambda item: catalog.saved(item.model, item.usage, at=today)),
+            saved_usd=self._total(lambda item: _saved(item, catalog, today)),
             served_by=outcome.reply.served_by,
             model=outcome.reply.model,
             session_id=session_id,
@@ -80,3 +88,10 @@ class RunProgress:
         amounts = [amount_of(reply) for reply in self.replies]
         known = [amount for amount in amounts if amount is not None]
         return sum(known, Money()).usd if len(known) == len(amounts) else None
+
+
+def _saved(reply: Reply, catalog: ModelCatalog, today: date) -> Money | None:
+    """Return what either kind of cache spared: a whole reply, or parts of its prompt."""
+    if reply.cache_hit is not None:
+        return reply.cache_hit.saved
+    return catalog.saved(reply.model, reply.usage, at=today)

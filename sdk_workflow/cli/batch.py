@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from sdk_workflow.cli.event_loop import run_async
 from sdk_workflow.cli.exit_codes import ExitCode, exit_code_of
 from sdk_workflow.cli.rendering import RUN_SCHEMA, dump, execution_object
+from sdk_workflow.events import shows_no_text
 from sdk_workflow.exceptions import UsageError
 from sdk_workflow.executors.batch import read_prompts, run_batch
 from sdk_workflow.executors.streaming_example import Execution, execute
@@ -161,6 +163,7 @@ def read_items(path: Path) -> list[BatchItem]:
     return list(read_prompts(lines))
 
 
+@shows_no_text
 def _ignore(_event: object) -> None:
     """Show nothing: a batch shows its progress, not every event."""
 
@@ -177,4 +180,8 @@ def _progress(total: int, console: Console) -> Iterator[Callable[[], None]]:
     columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=RichConsole(stderr=True), transient=True) as progress:
         task = progress.add_task("Prompts", total=total)
-        yield lambda: progress.advance(task)
+        kept, console.err = console.err, sys.stderr  # Rich's by now: it writes above the bar
+        try:
+            yield lambda: progress.advance(task)
+        finally:
+            console.err = kept

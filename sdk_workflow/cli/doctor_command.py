@@ -27,7 +27,7 @@ __all__ = ["doctor"]
 DOCTOR_SCHEMA = "sdk_workflow.doctor/1"
 
 _PACKAGES = ("anthropic", "httpx2", "anyio", "pydantic", "pydantic-settings", "typer", "rich")
-_EXTRAS = {"server": ("starlette", "uvicorn"), "fast": ("aiohttp",)}
+_EXTRAS = {"server": ("uvicorn",), "fast": ("aiohttp",)}
 _MIN_FREE_BYTES = 100 * 1024**2
 
 

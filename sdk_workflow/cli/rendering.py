@@ -7,10 +7,13 @@ import json
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sdk_workflow.events import (
+    CallRetried,
+    FallbackUsed,
     StateChanged,
     TextDelta,
     ToolFinished,
     ToolStarted,
+    shows_no_text,
 )
 from sdk_workflow.types import Money
 
@@ -32,6 +35,7 @@ __all__ = [
     "execution_object",
     "make_view",
     "summary",
+    "tell_of_call",
 ]
 
 RUN_SCHEMA = "sdk_workflow.run/1"
@@ -70,6 +74,9 @@ class TextView:
         """Show what is worth showing of one event."""
         if isinstance(event, TextDelta):
             self._on_text(event.text)
+        elif isinstance(event, (CallRetried, FallbackUsed)):
+            self._end_line()
+            tell_of_call(event, self._console)
         elif isinstance(event, ToolStarted):
             self._console.notice(f"  > {event.tool_call.name} {self._arguments(event.tool_call)}")
         elif isinstance(event, ToolFinished) and event.result.is_error:
@@ -117,8 +124,10 @@ class JsonView:
     def __init__(self, console: Console) -> None:
         self._console = console
 
+    @shows_no_text
     def on_event(self, event: Event) -> None:
-        """Show nothing yet."""
+        """Show nothing yet of the run itself."""
+        tell_of_call(event, self._console)
 
     def finish(self, execution: Execution, backend: str) -> None:
         """Write the result or the error."""
@@ -133,6 +142,27 @@ class JsonLinesView(JsonView):
         line = _event_object(event)
         if line is not None:
             self._console.result(dump({"schema": RUN_SCHEMA, **line}))
+
+
+def tell_of_call(event: Event, console: Console) -> None:
+    """Say that an attempt failed, or that somebody else answers; other events are no news.
+
+    An answer that is made up is announced in spite of `--quiet`.
+    """
+    if isinstance(event, CallRetried):
+        wait = f"{round(event.wait_seconds, 2):g} s"
+        failed = _one_line(event.error)
+        console.notice(f"  ~ attempt {event.attempt} failed, next in {wait}: {failed}")
+    elif isinstance(event, FallbackUsed):
+        failed = f"{event.call.model} could not answer: {_one_line(event.error)}"
+        if event.fallback == "simulator":
+            console.problem(f"  ~ The simulator makes an answer up, because {failed}")
+        else:
+            console.notice(f"  ~ {event.fallback} answers instead, because {failed}")
+
+
+def _one_line(error: SdkWorkflowError) -> str:
+    return " ".join(str(error).split())
 
 
 def dump(value: Mapping[str, Any]) -> str:
@@ -164,12 +194,16 @@ def error_object(error: SdkWorkflowError | None, backend: str | None = None) -> 
         "type": "error",
         "backend": backend,
         "ok": False,
-        "error": {
-            "code": getattr(error, "code", "unknown"),
-            "message": str(error),
-            "hint": getattr(error, "hint", ""),
-            "retryable": getattr(error, "retryable", False),
-        },
+        "error": _error_fields(error),
+    }
+
+
+def _error_fields(error: SdkWorkflowError | None) -> dict[str, Any]:
+    return {
+        "code": getattr(error, "code", "unknown"),
+        "message": str(error),
+        "hint": getattr(error, "hint", ""),
+        "retryable": getattr(error, "retryable", False),
     }
 
 
@@ -180,9 +214,12 @@ def summary(result: RunResult) -> str:
         cost = str(Money(round(result.cost_usd * 10**12)))
         if result.served_by == "simulator":
             cost += " if it had been real"
+    if result.saved_usd:
+        cost += f", {Money(round(result.saved_usd * 10**12))} saved"
+    is_stored = result.served_by in {"lru", "semantic"}
     return " | ".join(
         (
-            f"{result.served_by}: {result.model}",
+            f"{result.served_by}{' cache' if is_stored else ''}: {result.model}",
             _count(result.turns, "turn"),
             _count(len(result.tool_calls), "tool call"),
             f"{result.usage.prompt_tokens:,} in, {result.usage.output_tokens:,} out",
@@ -210,6 +247,25 @@ def _event_object(event: Event) -> dict[str, Any] | None:
             "is_error": event.result.is_error,
             "content": event.result.content,
             "duration_ms": event.duration_ms,
+        }
+    return _call_event_object(event)
+
+
+def _call_event_object(event: Event) -> dict[str, Any] | None:
+    if isinstance(event, CallRetried):
+        return {
+            "type": "call_retried",
+            "model": event.call.model,
+            "attempt": event.attempt,
+            "wait_seconds": event.wait_seconds,
+            "error": _error_fields(event.error),
+        }
+    if isinstance(event, FallbackUsed):
+        return {
+            "type": "fallback_used",
+            "model": event.call.model,
+            "fallback": event.fallback,
+            "error": _error_fields(event.error),
         }
     return None
 

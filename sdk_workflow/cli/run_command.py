@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sdk_workflow.cli.event_loop import run_async
 from sdk_workflow.cli.exit_codes import ExitCode, exit_code_of
-from sdk_workflow.cli.rendering import dump, error_object, make_view
+from sdk_workflow.cli.rendering import dump, error_object, make_view, tell_of_call
 from sdk_workflow.cli.reports import Reports, check_report_files
 from sdk_workflow.cli.session_choice import SessionChoice
 from sdk_workflow.cli.setup import prepare
@@ -33,8 +33,7 @@ def run(args: ExecutionArgs, console: Console) -> ExitCode:
     """
     try:
         check_report_files(args)
-        prepared = prepare(args, console)
-        answer = _planned(args, prepared, console)
+        answer, prepared = _planned(args, console)
     except SdkWorkflowError as error:
         return refuse(error, args.output, console)
     reports = Reports(args, prepared.runtime.tracer, console)
@@ -54,17 +53,22 @@ def refuse(error: SdkWorkflowError, output: str, console: Console) -> ExitCode:
     return exit_code_of(error)
 
 
-def _planned(args: ExecutionArgs, prepared: Prepared, console: Console) -> Callable[[], ExitCode]:
-    """Read what there is to answer, and return what answers it."""
+def _planned(args: ExecutionArgs, console: Console) -> tuple[Callable[[], ExitCode], Prepared]:
+    """Wire the runtime, read what there is to answer, and return what answers it."""
     if args.input_file is None:
-        return functools.partial(_answer_prompt, args, prepared, console)
+        view = make_view(args, console)
+        prepared = prepare(args, console, sinks=(view.on_event,))
+        return functools.partial(_answer_prompt, args, prepared, console, view), prepared
     from sdk_workflow.cli.batch import answer_items, read_items
 
-    return functools.partial(answer_items, read_items(args.input_file), args, prepared, console)
+    prepared = prepare(args, console, sinks=(functools.partial(tell_of_call, console=console),))
+    items = read_items(args.input_file)
+    return functools.partial(answer_items, items, args, prepared, console), prepared
 
 
-def _answer_prompt(args: ExecutionArgs, prepared: Prepared, console: Console) -> ExitCode:
-    view = make_view(args, console)
+def _answer_prompt(
+    args: ExecutionArgs, prepared: Prepared, console: Console, view: View
+) -> ExitCode:
     choice = SessionChoice(args, prepared, console)
     try:
         execution = run_async(_answer, args, prepared, view, choice)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,12 +11,13 @@ from sdk_workflow._internal.suggest import did_you_mean
 from sdk_workflow.exceptions import ConfigError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from sdk_workflow.cli.arguments import ExecutionArgs
     from sdk_workflow.cli.console import Console
     from sdk_workflow.config.settings import LoadedSettings
-    from sdk_workflow.exceptions import SdkWorkflowError
+    from sdk_workflow.events import EventSink
     from sdk_workflow.runtime import Runtime
 
 __all__ = ["Prepared", "check_names", "chosen_tools", "prepare"]
@@ -32,8 +34,13 @@ class Prepared:
     tools: tuple[str, ...]
 
 
-def prepare(args: ExecutionArgs, console: Console) -> Prepared:
+def prepare(args: ExecutionArgs, console: Console, *, sinks: Sequence[EventSink] = ()) -> Prepared:
     """Load the settings, check what can be checked, and wire the runtime.
+
+    Args:
+        args: What the command line asks for.
+        console: Where notices go.
+        sinks: Who sees what happens to the calls.
 
     Raises:
         UsageError: If a flag names a model, tool or folder that does not exist.
@@ -55,7 +62,10 @@ def prepare(args: ExecutionArgs, console: Console) -> Prepared:
         )
     if backend != "simulator":
         _announce_choices_of_folder(loaded, console)
-    return Prepared(runtime=build_runtime(settings, backend=backend), tools=chosen_tools(loaded))
+    # Python would print its warnings by itself; the sinks tell of the same in our own words.
+    logging.getLogger("sdk_workflow.fallback").addHandler(logging.NullHandler())
+    runtime = build_runtime(settings, backend=backend, sinks=sinks)
+    return Prepared(runtime=runtime, tools=chosen_tools(loaded))
 
 
 def chosen_tools(loaded: LoadedSettings) -> tuple[str, ...]:
@@ -71,18 +81,17 @@ def check_names(loaded: LoadedSettings) -> None:
         UsageError: If a flag named it.
         ConfigError: If another source did; the message says which.
     """
+    from sdk_workflow.config.model_names import check_models
     from sdk_workflow.config.models import default_catalog
-    from sdk_workflow.config.settings import check_model
 
-    try:
-        check_model(loaded.settings, default_catalog(loaded.settings.home))
-    except ConfigError as error:
-        raise _located("model", error, loaded) from error
+    settings = loaded.settings
+    check_models(settings, default_catalog(settings.home), origins=loaded.origins)
     for name in chosen_tools(loaded):
         _check_tool(name, loaded)
 
 
 def _check_tool(name: str, loaded: LoadedSettings) -> None:
+    from sdk_workflow.config.model_names import located
     from sdk_workflow.tools.builtin import BUILTIN_TOOLS
 
     if name in BUILTIN_TOOLS:
@@ -93,15 +102,7 @@ def _check_tool(name: str, loaded: LoadedSettings) -> None:
         code="unknown_tool",
         hint=f"{did_you_mean(name, BUILTIN_TOOLS)} {known}".strip(),
     )
-    raise _located("tools", error, loaded)
-
-
-def _located(setting: str, error: ConfigError, loaded: LoadedSettings) -> SdkWorkflowError:
-    """Return the error as one of the flag, or with the place of the setting."""
-    origin = loaded.origins[setting]
-    if origin.kind == "flag":
-        return UsageError(f"--{setting}: {error}", code=error.code, hint=error.hint)
-    return ConfigError(f"{setting} ({origin.location}): {error}", code=error.code, hint=error.hint)
+    raise located("tools", error, loaded.origins)
 
 
 def _announce_choices_of_folder(loaded: LoadedSettings, console: Console) -> None:

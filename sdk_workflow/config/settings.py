@@ -1,7 +1,7 @@
 """The settings: what each one may be, and how sources are merged into one validated record.
 
 Precedence: flags, environment variables, `./.env`, the project's file, the user's file, defaults.
-It knows no CLI and no model; `check_model` is handed the catalogue.
+It knows no CLI and no model; `model_names` looks at those.
 """
 
 from __future__ import annotations
@@ -45,19 +45,16 @@ from sdk_workflow.exceptions import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from datetime import date
 
     from pydantic_settings import PydanticBaseSettingsSource
 
-    from sdk_workflow.config.models import ModelCatalog
-    from sdk_workflow.config.sources import Layer, Sourced
+    from sdk_workflow.config.sources import GivenKind, Layer, Sourced
 
 __all__ = [
     "LoadedSettings",
     "Origin",
     "SettingDescription",
     "Settings",
-    "check_model",
     "load_settings",
     "load_settings_with_origins",
     "mask",
@@ -240,7 +237,7 @@ def load_settings(
         ConfigError: A source is unreadable or malformed, a name is unknown, or a value is invalid
             (`invalid_settings`); the message lists all of it, with places.
     """
-    return load_settings_with_origins(flags, cwd=cwd, environ=environ).settings
+    return load_settings_with_origins(flags, cwd=cwd, environ=environ, given_as="argument").settings
 
 
 def load_settings_with_origins(
@@ -248,14 +245,18 @@ def load_settings_with_origins(
     *,
     cwd: Path | None = None,
     environ: Mapping[str, str] | None = None,
+    given_as: GivenKind = "flag",
 ) -> LoadedSettings:
     """Return the settings merged from all sources, and the origin of each value.
 
-    Takes and raises the same as `load_settings`.
+    Takes and raises the same as `load_settings`; `given_as` says how messages name the flags: as
+    those of a command line (`--max-turns`), or as arguments of a call.
     """
     folder = Path.cwd() if cwd is None else cwd
     variables = os.environ if environ is None else environ
-    layers = _layers(flags or {}, folder, variables)
+    layers = _layers(
+        flag_layer(flags or {}, tuple(Settings.model_fields), given_as=given_as), folder, variables
+    )
     merged: dict[str, Sourced] = {}
     for layer in reversed(layers):
         merged.update(layer.values)
@@ -278,11 +279,11 @@ def load_settings_with_origins(
     return LoadedSettings(settings=settings, origins=origins)
 
 
-def _layers(flags: Mapping[str, Any], folder: Path, variables: Mapping[str, str]) -> list[Layer]:
+def _layers(given: Layer, folder: Path, variables: Mapping[str, str]) -> list[Layer]:
     """Return every source's layer, the strongest first."""
     known = tuple(Settings.model_fields)
     direct = [
-        flag_layer(flags, known),
+        given,
         variable_layer(variables, known),
         dotenv_layer(folder / ".env", known),
     ]
@@ -346,22 +347,3 @@ def _error(problems: Sequence[Problem]) -> ConfigError:
         code="invalid_settings",
         hint="Mend all of them, then start again.",
     )
-
-
-def check_model(settings: Settings, catalog: ModelCatalog, *, at: date | None = None) -> str:
-    """Return the id to send to the API for the configured model.
-
-    A server of one's own (`base_url`) has models of its own, so an unknown name passes there.
-
-    Args:
-        settings: The settings.
-        catalog: The known models.
-        at: Today, to refuse a model that is retired by then.
-
-    Raises:
-        ConfigError: The model is unknown (`unknown_model`) or retired (`retired_model`).
-    """
-    if settings.base_url is None:
-        return catalog.resolve(settings.model, at=at)
-    known = catalog.get(settings.model, at=at)
-    return settings.model if known is None else known.id

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from dotenv.parser import Original
 
 __all__ = [
+    "GivenKind",
     "Layer",
     "Origin",
     "OriginKind",
@@ -31,7 +32,8 @@ __all__ = [
     "variable_layer",
 ]
 
-OriginKind = Literal["flag", "environment", "dotenv", "project", "user", "default"]
+GivenKind = Literal["flag", "argument"]
+OriginKind = Literal["flag", "argument", "environment", "dotenv", "project", "user", "default"]
 
 PREFIX = "SDK_WORKFLOW_"
 # The official SDK's own variables; ours, with the prefix, win over them in the same source.
@@ -81,17 +83,21 @@ class Layer:
     problems: tuple[Problem, ...] = ()
 
 
-def flag_layer(flags: Mapping[str, Any], known: Collection[str]) -> Layer:
-    """Read keyword values; None means that the flag was not given."""
+def flag_layer(
+    flags: Mapping[str, Any], known: Collection[str], *, given_as: GivenKind = "flag"
+) -> Layer:
+    """Read keyword values, given as flags or as arguments; None means that one was not given."""
     given = {name: value for name, value in flags.items() if value is not None}
+    spelt = {name: _flag(name) if given_as == "flag" else name for name in given}
+    kind = "" if given_as == "flag" else "argument "  # a flag is known by its dashes
     return Layer(
         values={
-            name: Sourced(value=value, origin=Origin(kind="flag", location=_flag(name)))
+            name: Sourced(value=value, origin=Origin(kind=given_as, location=kind + spelt[name]))
             for name, value in given.items()
             if name in known
         },
         problems=tuple(
-            unknown_name(f"The flag {_flag(name)}", name, known)
+            unknown_name(f"The {given_as} {spelt[name]}", name, known)
             for name in given
             if name not in known
         ),

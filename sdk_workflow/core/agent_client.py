@@ -7,7 +7,7 @@ Every failure leaves as one typed error.
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from sdk_workflow._internal.clock import SystemClock
 from sdk_workflow._internal.pipeline import compose
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from sdk_workflow._internal.pipeline import Ask
     from sdk_workflow.events import EventSink
-    from sdk_workflow.protocols import Clock, Middleware, Transport
+    from sdk_workflow.protocols import Clock, CountMiddleware, Middleware, Transport
     from sdk_workflow.types import (
         Call,
         Reply,
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 __all__ = ["AgentClientManager", "ReplyStream"]
 
+ResultT = TypeVar("ResultT")
+
 
 class AgentClientManager:
     """Sends calls to a model through a chain of middleware.
@@ -38,6 +41,7 @@ class AgentClientManager:
     Args:
         transport: The way to the model; closed together with the client.
         middleware: The layers around each call, the first outermost.
+        counting: The layers around each count of a prompt, the first outermost.
         sinks: Who sees `ModelCallFinished` and `ModelCallFailed`.
         clock: Where durations come from; the machine's clock by default.
 
@@ -59,11 +63,13 @@ class AgentClientManager:
         transport: Transport,
         *,
         middleware: Sequence[Middleware] = (),
+        counting: Sequence[CountMiddleware] = (),
         sinks: Sequence[EventSink] = (),
         clock: Clock | None = None,
     ) -> None:
         self._transport = transport
-        self._chain = compose(middleware, transport.send)
+        self._chain = compose(middleware, self._while_open(transport.send))
+        self._count = compose(counting, self._while_open(transport.count_tokens))
         self._sinks = SinkSet(sinks)
         self._clock: Clock = clock or SystemClock()
         self._is_closed = False
@@ -118,10 +124,10 @@ class AgentClientManager:
         return ReplyStream(lambda events: self.create(dataclasses.replace(call, emit=events.send)))
 
     async def count_tokens(self, call: Call) -> int:
-        """Return the size of the prompt in tokens, as the transport's side counts it."""
+        """Return the size of the prompt in tokens; what goes wrong is typed as in `create`."""
         self._check_open()
         try:
-            return await self._transport.count_tokens(call)
+            return await self._count(call)
         except Exception as error:
             typed = _typed(error)
             if typed is error:
@@ -141,6 +147,15 @@ class AgentClientManager:
     async def __aexit__(self, *_: object) -> None:
         """Close the client."""
         await self.close()
+
+    def _while_open(self, ask: Ask[ResultT]) -> Ask[ResultT]:
+        """Return `ask`, refused once the client is closed: a layer may send again after that."""
+
+        async def run(call: Call) -> ResultT:
+            self._check_open()
+            return await ask(call)
+
+        return run
 
     def _check_open(self) -> None:
         if self._is_closed:
@@ -180,5 +195,5 @@ def _typed(error: BaseException) -> BaseException:
     return LLMError(
         f"The call failed unexpectedly: {type(error).__name__}: {error}",
         code="unexpected_error",
-        hint="This is a fault of a middleware or a transport; its own error is attached as cause.",
+        hint="Its cause is attached: a fault of a middleware, a transport or whoever listens.",
     )

@@ -18,6 +18,7 @@ __all__ = [
     "Semconv",
     "agent_attributes",
     "chat_attributes",
+    "count_attributes",
     "is_client_operation",
     "renamed",
     "reply_attributes",
@@ -68,7 +69,7 @@ _OLDER: Mapping[Semconv, Mapping[str, str]] = {
 }
 
 # Operations whose span stands for a request to another machine.
-_CLIENT_OPERATIONS = ("chat", "embeddings", "retrieval", "fetch_response")
+_CLIENT_OPERATIONS = ("chat", "count_tokens", "embeddings", "retrieval", "fetch_response")
 
 
 def chat_attributes(call: Call) -> dict[str, Any]:
@@ -92,6 +93,16 @@ def chat_attributes(call: Call) -> dict[str, Any]:
         top_p=parameters.get("top_p"),
         top_k=parameters.get("top_k"),
         effort=output_config.get("effort") if isinstance(output_config, dict) else None,
+    )
+
+
+def count_attributes(call: Call) -> dict[str, Any]:
+    """Return what a `count_tokens` span says about its request."""
+    return _named(
+        operation="count_tokens",
+        provider=PROVIDER,
+        request_model=call.model,
+        conversation_id=call.session_id,
     )
 
 

@@ -26,6 +26,8 @@ _NEAR = 0.9
 _LEARNING = 0.2
 # What rounding leaves of a wait that is over.
 _NO_WAIT_SECONDS = 1e-6
+# A header that is wrong must not silence a process for days: after that, one more call asks again.
+_MAX_PAUSE_SECONDS = 3600.0
 _FAMILY = re.compile(r"(?:.*[./])?claude-(?:(\d+)-(?:\d+-)?)?([a-z]+)(?:-(\d{1,2})(?!\d))?")
 
 
@@ -226,7 +228,8 @@ class Pacer:
 
     def _pause(self, seconds: float | None) -> None:
         if seconds is not None and seconds > 0:
-            self._paused_until = max(self._paused_until, self._clock.monotonic() + seconds)
+            pause = min(seconds, _MAX_PAUSE_SECONDS)
+            self._paused_until = max(self._paused_until, self._clock.monotonic() + pause)
 
     def _take(self, amounts: tuple[float, ...] | list[float], now: float) -> None:
         self._spent = tuple(a + b for a, b in zip(self._spent, amounts, strict=True))
@@ -246,16 +249,17 @@ class Pacer:
         """
         found = False
         now = self._clock.monotonic()
-        for kind, reading in read_limits(headers, now=self._clock.now()):
+        age = now - ticket.started_at
+        for kind, reading in read_limits(headers, now=self._clock.now() - age):
             found = True
             if ticket.started_at < self._learned_at:
                 continue
-            filled = reading.remaining + (now - ticket.started_at) * reading.per_second
+            filled = reading.remaining + age * reading.per_second
             taken_since = max(self._spent[kind] - ticket.spent[kind], 0.0)
             self._buckets[kind] = Bucket(
-                limit=reading.limit,
+                capacity=reading.capacity,
                 per_second=reading.per_second,
-                level=min(filled, reading.limit) - taken_since,
+                level=min(filled, reading.capacity) - taken_since,
                 seen_at=now,
             )
         if found:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from sdk_workflow._internal.api_errors import http_time
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -48,9 +50,12 @@ class Cost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """One bucket as a response's headers show it; `per_second` is how fast it fills up."""
+    """One bucket as a response's headers show it; `per_second` is how fast it fills up.
 
-    limit: float
+    It may hold less than a minute's worth, which is all that `limit` says: `reset` tells how much.
+    """
+
+    capacity: float
     remaining: float
     per_second: float
 
@@ -60,7 +65,7 @@ class Bucket:
     """One bucket as we believe it to stand.
 
     Example:
-        >>> bucket = Bucket(limit=600.0, per_second=10.0, level=0.0, seen_at=0.0)
+        >>> bucket = Bucket(capacity=600.0, per_second=10.0, level=0.0, seen_at=0.0)
         >>> bucket.wait_seconds(42.0, now=0.0)
         6.0
         >>> bucket.take(42.0, now=6.0)
@@ -68,14 +73,16 @@ class Bucket:
         4.2
     """
 
-    limit: float
+    capacity: float
     per_second: float
     level: float
     seen_at: float
 
     def take(self, amount: float, *, now: float) -> None:
         """Take `amount` out, or put it back where it is negative."""
-        self.level = min(self.level + (now - self.seen_at) * self.per_second, self.limit) - amount
+        self.level = (
+            min(self.level + (now - self.seen_at) * self.per_second, self.capacity) - amount
+        )
         self.seen_at = now
 
     def wait_seconds(self, amount: float, *, now: float) -> float:
@@ -83,7 +90,7 @@ class Bucket:
 
         What is larger than the bucket has to wait for a full one.
         """
-        needed = min(amount + self.limit * _MARGIN, self.limit)
+        needed = min(amount + self.capacity * _MARGIN, self.capacity)
         missing = needed - self.level - (now - self.seen_at) * self.per_second
         return missing / self.per_second if missing > 0 else 0.0
 
@@ -93,13 +100,14 @@ def read_limits(headers: Mapping[str, str], *, now: float) -> Iterator[tuple[int
 
     Args:
         headers: A response's headers, with lower-case names.
-        now: Seconds since the Unix epoch.
+        now: When the response began, in seconds since the Unix epoch. The server's own `date` goes
+            before it, so that no clock that is wrong makes a bucket fill up in hours.
 
     Example:
         >>> names = ("limit", "remaining")
         >>> headers = {f"anthropic-ratelimit-requests-{name}": "600" for name in names}
         >>> list(read_limits(headers, now=0.0))
-        [(0, Reading(limit=600.0, remaining=600.0, per_second=10.0))]
+        [(0, Reading(capacity=600.0, remaining=600.0, per_second=10.0))]
     """
     for index, (limit_name, remaining_name, reset_name) in enumerate(_NAMES):
         if limit_name not in headers or remaining_name not in headers:
@@ -112,18 +120,27 @@ def read_limits(headers: Mapping[str, str], *, now: float) -> Iterator[tuple[int
         except ValueError:
             continue
         if 0 < limit < float("inf") and 0 <= remaining <= limit:
-            rate = _per_second(limit, remaining, headers.get(reset_name), now=now)
-            yield index, Reading(limit=limit, remaining=remaining, per_second=rate)
+            full_in = _seconds_until_full(headers, reset_name, now=now)
+            rate = _per_second(limit, remaining, full_in)
+            capacity = limit if full_in is None else min(remaining + full_in * rate, limit)
+            yield index, Reading(capacity=capacity, remaining=remaining, per_second=rate)
 
 
-def _per_second(limit: float, remaining: float, reset: str | None, *, now: float) -> float:
-    """Return how fast a bucket fills up: in a minute, or as `reset`, when it is full, lets tell."""
-    used = limit - remaining
-    if reset is None or used < limit * _TELLING_SHARE:
-        return limit / _WINDOW_SECONDS
+def _seconds_until_full(headers: Mapping[str, str], reset_name: str, *, now: float) -> float | None:
+    """Return how long a bucket takes to fill up; None where nothing credible is said of it."""
     try:
-        full_at = datetime.fromisoformat(reset.replace("Z", "+00:00")).timestamp()
-    except ValueError:
+        full_at = datetime.fromisoformat(headers[reset_name].replace("Z", "+00:00")).timestamp()
+    except (KeyError, ValueError):
+        return None
+    since = http_time(headers.get("date"))
+    seconds = full_at - (now if since is None else since)
+    return seconds if seconds > 0 else None
+
+
+def _per_second(limit: float, remaining: float, full_in: float | None) -> float:
+    """Return how fast a bucket fills up: in a minute, or in the time that it says."""
+    used = limit - remaining
+    if full_in is None or used < limit * _TELLING_SHARE:
         return limit / _WINDOW_SECONDS
-    window = (full_at - now) * limit / used
+    window = full_in * limit / used
     return limit / (window if window > _LONG_WINDOW_SECONDS else _WINDOW_SECONDS)

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from sdk_workflow.exceptions import DeadlineExceeded
 
 if TYPE_CHECKING:
-    from sdk_workflow.protocols import Middleware, Proceed
-    from sdk_workflow.types import Call, Reply
+    from sdk_workflow._internal.pipeline import Ask
+    from sdk_workflow.types import Call
 
-__all__ = ["limit_time"]
+__all__ = ["TimeLimit", "limit_time"]
+
+ResultT = TypeVar("ResultT")
 
 
-def limit_time(seconds: float) -> Middleware:
+class TimeLimit(Protocol):
+    """A layer around a call, or around anything else that is done about a call."""
+
+    async def __call__(self, call: Call, proceed: Ask[ResultT]) -> ResultT:
+        """Proceed, as long as the time limit allows."""
+        ...
+
+
+def limit_time(seconds: float) -> TimeLimit:
     """Return a middleware that ends each call after `seconds`; what is open is closed.
 
     Layers further in ask `seconds_left` how long they may still wait. A call that is out of time
@@ -30,7 +40,7 @@ def limit_time(seconds: float) -> Middleware:
         sdk_workflow.exceptions.DeadlineExceeded: The call did not finish within 0.01 s.
     """
 
-    async def run(call: Call, proceed: Proceed) -> Reply:
+    async def run(call: Call, proceed: Ask[ResultT]) -> ResultT:
         import anyio
 
         # A scope by itself takes 5 microseconds, `fail_after` 6.

@@ -10,6 +10,7 @@ import dataclasses
 import logging
 from typing import TYPE_CHECKING
 
+from sdk_workflow._internal.held_emit import is_seen
 from sdk_workflow.events import FallbackUsed
 from sdk_workflow.exceptions import (
     LLMError,
@@ -77,7 +78,7 @@ class FallbackMiddleware:
         Raises:
             LLMError: The error of the call's own model, where no other one could answer.
         """
-        emit = None if call.emit is None else _NotingEmit(call.emit)
+        emit = _NotingEmit(call.emit) if is_seen(call.emit) else None
         noted = call if emit is None else dataclasses.replace(call, emit=emit)
         try:
             return await proceed(noted)

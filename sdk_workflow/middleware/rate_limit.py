@@ -7,7 +7,7 @@ in several event loops.
 from __future__ import annotations
 
 from collections import deque
-from threading import Lock
+from threading import RLock
 from typing import TYPE_CHECKING
 
 from sdk_workflow._internal.clock import SystemClock
@@ -98,6 +98,14 @@ class RateLimitMiddleware:
         return lane.pacer.cost(estimated_tokens=estimate, max_tokens=call.max_tokens)
 
     async def _wait_for_turn(self, lane: _Lane, cost: Cost) -> Ticket:
+        import anyio
+
+        longest = self._max_wait_seconds
+        with anyio.move_on_after(longest):
+            return await self._queue(lane, cost)
+        raise _paced(lane, longest)
+
+    async def _queue(self, lane: _Lane, cost: Cost) -> Ticket:
         waiter = lane.join()
         try:
             while True:
@@ -105,21 +113,25 @@ class RateLimitMiddleware:
                 outcome = lane.try_turn(waiter, cost)
                 if not isinstance(outcome, float):
                     return outcome
-                self._check_wait(lane, outcome)
+                _check_wait(lane, outcome)
                 await waiter.wait(self._clock, outcome)
         except BaseException:
             lane.leave(waiter)
             raise
 
-    def _check_wait(self, lane: _Lane, wait: float) -> None:
-        left = min(seconds_left(), self._max_wait_seconds)
-        if left <= wait < float("inf"):
-            raise RateLimitError(
-                f"The limits of {lane.name} let no call start for {round(wait, 2):g} s.",
-                retry_after_seconds=wait,
-                code="paced",
-                hint="Send fewer requests at once, or wait and try again.",
-            )
+
+def _check_wait(lane: _Lane, wait: float) -> None:
+    if seconds_left() <= wait < float("inf"):
+        raise _paced(lane, wait)
+
+
+def _paced(lane: _Lane, wait: float) -> RateLimitError:
+    return RateLimitError(
+        f"The limits of {lane.name} let no call start for {round(wait, 2):g} s.",
+        retry_after_seconds=wait,
+        code="paced",
+        hint="Send fewer requests at once, or wait and try again.",
+    )
 
 
 class _Waiter:
@@ -168,7 +180,8 @@ class _Lane:
     """The pacer of one class of models, and those who wait for it, in the order they came.
 
     Only the first of them asks the pacer; it wakes the next one when it starts. The lock is held
-    for arithmetic only, never across a wait.
+    for arithmetic only, never across a wait. It is one that its owner may take again, because the
+    garbage collector may end a call that was given up, and with it call `ended`, at any moment.
     """
 
     __slots__ = ("_lock", "_queue", "name", "pacer")
@@ -176,7 +189,7 @@ class _Lane:
     def __init__(self, name: str, pacer: Pacer) -> None:
         self.name = name
         self.pacer = pacer
-        self._lock = Lock()
+        self._lock = RLock()
         self._queue: deque[_Waiter] = deque()
 
     def try_start(self, cost: Cost) -> Ticket | None:

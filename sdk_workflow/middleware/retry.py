@@ -5,14 +5,13 @@ When and how often is the policy of `core.backoff`; this module waits, counts an
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import logging
 import random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from sdk_workflow._internal.clock import SystemClock
-from sdk_workflow._internal.held_emit import HeldEmit
+from sdk_workflow._internal.held_emit import HeldEmit, is_seen
 from sdk_workflow._internal.time_left import seconds_left
 from sdk_workflow._internal.tracing import current_span
 from sdk_workflow.core.backoff import FINAL, Backoff, RetryBudget
@@ -20,12 +19,15 @@ from sdk_workflow.events import CallRetried
 from sdk_workflow.exceptions import LLMError
 
 if TYPE_CHECKING:
+    from sdk_workflow._internal.pipeline import Ask
     from sdk_workflow.core.backoff import RandomShare
     from sdk_workflow.events import EventSink
-    from sdk_workflow.protocols import Clock, Proceed
-    from sdk_workflow.types import Call, Reply
+    from sdk_workflow.protocols import Clock
+    from sdk_workflow.types import Call
 
 __all__ = ["RetryMiddleware"]
+
+ResultT = TypeVar("ResultT")
 
 _logger = logging.getLogger("sdk_workflow.retry")
 
@@ -80,7 +82,7 @@ class RetryMiddleware:
         self._random_share = random_share
         self._on_event = on_event
 
-    async def __call__(self, call: Call, proceed: Proceed) -> Reply:
+    async def __call__(self, call: Call, proceed: Ask[ResultT]) -> ResultT:
         """Send the call until it succeeds or there is a reason to stop.
 
         Raises:
@@ -89,7 +91,7 @@ class RetryMiddleware:
         self._budget.note_call()
         retries = 0
         while True:
-            held = None if call.emit is None else HeldEmit(call.emit)
+            held = HeldEmit(call.emit) if is_seen(call.emit) else None
             attempt = call if held is None else dataclasses.replace(call, emit=held)
             try:
                 return await proceed(attempt)
@@ -138,7 +140,9 @@ class RetryMiddleware:
 
 def _explained(error: LLMError, reason: str) -> LLMError:
     """Return the same error with the reason why it is the last one in its message."""
-    last = copy.copy(error)
+    kind = type(error)
+    last = kind.__new__(kind)  # `copy.copy` calls the class, whose arguments may be its own
+    vars(last).update(vars(error))
     last.message = f"{error.message.rstrip('.')} ({reason})."
     last.args = (last.message,)
     return last

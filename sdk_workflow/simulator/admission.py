@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sdk_workflow.simulator.limits import Limiter, Ticket
     from sdk_workflow.simulator.progress import Progress
 
-__all__ = ["Gate"]
+__all__ = ["Gate", "refusal_error"]
 
 _RATE_LIMITED = 429
 
@@ -64,10 +64,14 @@ class Gate:
         )
 
     def _refused(self, refusal: Refusal) -> EngineResponse:
-        details = None if refusal.error_code is None else {"error_code": refusal.error_code}
-        error = ApiError(_RATE_LIMITED, "rate_limit_error", refusal.message, details=details)
-        response = self._engine.refuse(error)
+        response = self._engine.refuse(refusal_error(refusal))
         if refusal.retry_after_seconds is None:
             return response
         wait = {"retry-after": str(refusal.retry_after_seconds)}
         return dataclasses.replace(response, headers={**response.headers, **wait})
+
+
+def refusal_error(refusal: Refusal) -> ApiError:
+    """Return the API's error for a limit that is reached."""
+    details = None if refusal.error_code is None else {"error_code": refusal.error_code}
+    return ApiError(_RATE_LIMITED, "rate_limit_error", refusal.message, details=details)

@@ -6,6 +6,7 @@ Needs the extra `server`. It carries bytes and knows no rule of the API.
 from __future__ import annotations
 
 import contextlib
+import errno
 import signal
 import socket
 import threading
@@ -133,11 +134,11 @@ class SimulatorServer:
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
         try:
             return socket.create_server((self._host, self._port), family=family, backlog=_BACKLOG)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
             raise ConfigError(
                 f"The simulator cannot listen on {self._host!r}, port {self._port}: {error}.",
                 code="address_unavailable",
-                hint="Choose another port, or 0 for any free one.",
+                hint=_hint_for(error),
             ) from error
 
     @contextlib.contextmanager
@@ -174,6 +175,12 @@ def serve(
         ConfigError: The extra `server` is not installed, or the address cannot be listened on.
     """
     SimulatorServer(engine, host=host, port=port).run(on_ready=on_ready)
+
+
+def _hint_for(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno in {errno.EADDRINUSE, errno.EACCES}:
+        return "Choose another port, or 0 for any free one."
+    return f"Give an address of this machine, such as {LOOPBACK}."
 
 
 def _url(listener: socket.socket) -> str:

@@ -14,11 +14,11 @@ from sdk_workflow._internal.sse import encode_event
 from sdk_workflow.simulator.control import CONTROL_PREFIX, control, is_local
 from sdk_workflow.simulator.delivery import encode_body
 from sdk_workflow.simulator.errors import ApiError
-from sdk_workflow.simulator.http_request import MAX_BODY_BYTES, too_large
+from sdk_workflow.simulator.http_request import max_body_bytes, too_large
 from sdk_workflow.simulator.steps import Answer, Head, Raw, Reset, Send, Wait
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from anyio import CancelScope
 
@@ -65,7 +65,7 @@ class SimulatorApp:
             raise
 
     async def _answer(self, connection: _Connection, body: bytearray) -> None:
-        if len(body) > MAX_BODY_BYTES:
+        if len(body) > connection.max_body_bytes:
             refusal = self.simulation.engine.refuse(too_large())
             await connection.take(Answer(refusal.status, refusal.headers, refusal.body))
             return
@@ -94,9 +94,8 @@ class _Connection:
         self.method: str = scope["method"]
         path: bytes = scope.get("raw_path") or scope["path"].encode()
         self.target = (path + b"?" + scope["query_string"]).decode("latin-1")
-        self.headers = {
-            name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
-        }
+        self.max_body_bytes = max_body_bytes(self.target)
+        self.headers = _merged(scope["headers"])
         client = scope.get("client")
         self.client_host: str | None = client[0] if client else None
         self.has_begun = False
@@ -113,7 +112,7 @@ class _Connection:
             if message["type"] == "http.disconnect":
                 return None
             body += message.get("body", b"")
-            if not message.get("more_body", False) or len(body) > MAX_BODY_BYTES:
+            if not message.get("more_body", False) or len(body) > self.max_body_bytes:
                 return body
 
     async def follow(self, steps: Steps, clock: Clock) -> None:
@@ -181,6 +180,15 @@ class _Connection:
         await self._send({"type": "http.response.body", "body": data, "more_body": not is_last})
         # A server may take a chunk without a pause: others want to run between two of them.
         await checkpoint()
+
+
+def _merged(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Return headers by name; one that is repeated is a list, as if separated by commas."""
+    headers: dict[str, str] = {}
+    for name, value in pairs:
+        key, text = name.decode("latin-1"), value.decode("latin-1")
+        headers[key] = f"{headers[key]}, {text}" if key in headers else text
+    return headers
 
 
 _INTERNAL = ApiError(500, "api_error", "Internal server error")

@@ -1,7 +1,8 @@
 """Message batches: accepted at once, processed after a while, their results kept as JSON lines.
 
 The clock decides when a batch ends; nothing runs in between. A batch whose time has come is
-processed when it is next looked at, each item through the engine, as of then.
+processed when it is next looked at, each item through the engine, as of then. A look processes no
+more than some items, so that other requests need not wait for it: a large batch takes several.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["BATCH_SECONDS", "EXPIRY_SECONDS", "BatchStore", "located"]
+__all__ = ["BATCH_SECONDS", "EXPIRY_SECONDS", "BatchItem", "BatchStore", "located"]
 
 BATCH_SECONDS = 60.0
 EXPIRY_SECONDS = 24 * 3600.0
@@ -35,8 +36,18 @@ EXPIRY_SECONDS = 24 * 3600.0
 _MAX_REQUESTS = 100_000
 _MAX_WAITING = 200_000
 _MAX_RESULT_BYTES = 64 * 1024 * 1024
+_ITEMS_PER_LOOK = 2_000  # about 0.4 s
 _CUSTOM_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _OUTCOMES = ("processing", "succeeded", "errored", "canceled", "expired")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchItem:
+    """One request of a batch, under the name that its results will have."""
+
+    batch_id: str
+    custom_id: str
+    params: Mapping[str, Any]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -44,11 +55,12 @@ class _Batch:
     id: str
     workspace: str
     requests: Sequence[Mapping[str, Any]]
-    answer: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+    answer: Callable[[BatchItem], Mapping[str, Any]]
     created: float
     due: float
     canceled: float | None = None
     ended: float | None = None
+    lines: list[str] = field(default_factory=list)
     results: bytes = b""
     counts: Counter[str] = field(default_factory=Counter)
 
@@ -68,12 +80,13 @@ class BatchStore:
         self._ids = ids
         self._seconds = seconds
         self._max_batches = max_batches
+        self._items_left = 0
         self._batches: OrderedDict[str, _Batch] = OrderedDict()
 
     def create(
         self,
         body: Mapping[str, Any],
-        answer: Callable[[Mapping[str, Any]], Mapping[str, Any]],
+        answer: Callable[[BatchItem], Mapping[str, Any]],
         *,
         workspace: str,
         now: float,
@@ -82,7 +95,7 @@ class BatchStore:
 
         Args:
             body: The request's body: `requests`, each with `custom_id` and `params`.
-            answer: Answers the parameters of one item, or raises the `ApiError` of its refusal.
+            answer: Answers one item, or raises the `ApiError` of its refusal.
             workspace: Whose batch it is.
             now: The time.
 
@@ -112,6 +125,7 @@ class BatchStore:
 
     def page(self, query: Mapping[str, str], *, workspace: str, now: float) -> dict[str, Any]:
         """Return one page of a workspace's batches, the newest first."""
+        self._items_left = _ITEMS_PER_LOOK
         own = [b for b in reversed(self._batches.values()) if b.workspace == workspace]
         return page_of([self._shown(self._as_of(b, now)) for b in own], query, kind="batch")
 
@@ -157,33 +171,32 @@ class BatchStore:
         batch = self._batches.get(batch_id)
         if batch is None or batch.workspace != workspace:
             raise not_found(f"Batch not found: {batch_id}")
+        self._items_left = _ITEMS_PER_LOOK
         return self._as_of(batch, now)
 
     def _as_of(self, batch: _Batch, now: float) -> _Batch:
-        """Process a batch whose time has come."""
+        """Process a batch whose time has come, as far as this look may."""
         expires = batch.created + EXPIRY_SECONDS
         if batch.ended is not None:
             return batch
         if batch.canceled is not None and batch.canceled < now:
-            self._end(batch, batch.canceled, {"type": "canceled"})
-        elif batch.canceled is None and min(batch.due, expires) <= now:
-            outcome = {"type": "expired"} if batch.due >= expires else None
-            self._end(batch, min(batch.due, expires), outcome)
+            _fill(batch, {"type": "canceled"})
+            _end(batch, batch.canceled)
+        elif batch.canceled is None and expires <= min(now, batch.due):
+            _fill(batch, {"type": "expired"})
+            _end(batch, expires)
+        elif batch.canceled is None and batch.due <= now:
+            self._process(batch, now)
         return batch
 
-    def _end(self, batch: _Batch, ended: float, outcome: Mapping[str, Any] | None) -> None:
-        lines = []
-        for request in batch.requests:
-            result = outcome or _result(batch, request["params"])
-            batch.counts[result["type"]] += 1
-            lines.append(
-                json.dumps(
-                    {"custom_id": request["custom_id"], "result": result}, ensure_ascii=False
-                )
-            )
-        batch.ended = ended
-        batch.results = "".join(f"{line}\n" for line in lines).encode("utf-8", "replace")
-        batch.requests = ()
+    def _process(self, batch: _Batch, now: float) -> None:
+        is_first_look = not batch.lines
+        start = len(batch.lines)
+        for request in batch.requests[start : start + self._items_left]:
+            _note(batch, request, _result(batch, request))
+        self._items_left -= len(batch.lines) - start
+        if len(batch.lines) == len(batch.requests):
+            _end(batch, batch.due if is_first_look else now)
 
     def _make_room(self) -> None:
         """Forget the oldest batches that have ended until there is room for one more."""
@@ -202,7 +215,8 @@ class BatchStore:
     def _shown(batch: _Batch) -> dict[str, Any]:
         is_over = batch.ended is not None
         status = "ended" if is_over else "in_progress" if batch.canceled is None else "canceling"
-        counts = dict.fromkeys(_OUTCOMES, 0) | batch.counts
+        # As with the API, nothing is counted before the whole batch has ended.
+        counts = dict.fromkeys(_OUTCOMES, 0) | (batch.counts if is_over else {})
         counts["processing"] = len(batch.requests)
         return {
             "id": batch.id,
@@ -218,9 +232,28 @@ class BatchStore:
         }
 
 
-def _result(batch: _Batch, params: Mapping[str, Any]) -> dict[str, Any]:
+def _fill(batch: _Batch, outcome: Mapping[str, Any]) -> None:
+    """Give an outcome to all that was not processed so far."""
+    for request in batch.requests[len(batch.lines) :]:
+        _note(batch, request, outcome)
+
+
+def _end(batch: _Batch, ended: float) -> None:
+    batch.ended = ended
+    batch.results = "".join(batch.lines).encode("utf-8", "replace")
+    batch.requests, batch.lines = (), []
+
+
+def _note(batch: _Batch, request: Mapping[str, Any], result: Mapping[str, Any]) -> None:
+    batch.counts[result["type"]] += 1
+    line = {"custom_id": request["custom_id"], "result": result}
+    batch.lines.append(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+def _result(batch: _Batch, request: Mapping[str, Any]) -> dict[str, Any]:
+    item = BatchItem(batch_id=batch.id, custom_id=request["custom_id"], params=request["params"])
     try:
-        return {"type": "succeeded", "message": batch.answer(params)}
+        return {"type": "succeeded", "message": batch.answer(item)}
     except ApiError as error:
         return {"type": "errored", "error": error.envelope()}
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from sdk_workflow.simulator.answers import describe_plan, describe_results, plain_answer
 from sdk_workflow.simulator.custom_tools import custom_wants, forced_probe
+from sdk_workflow.simulator.fitting import FORMAT_PATH, fitting_value
 from sdk_workflow.simulator.intents import follow_up, offered, recognise
-from sdk_workflow.simulator.schema_faker import SchemaFaker
 from sdk_workflow.simulator.situation import read_situation
 from sdk_workflow.simulator.wants import next_probes, pursue
 
@@ -102,5 +102,5 @@ def _formatted(params: Mapping[str, Any], situation: Situation, thought: Thought
     form = (params.get("output_config") or {}).get("format")
     if form is None:
         return thought
-    value = SchemaFaker(situation.question, thought.text).fake(form["schema"])
+    value = fitting_value(FORMAT_PATH, form["schema"], situation.question, thought.text)
     return Thought(text=json.dumps(value, ensure_ascii=False))

@@ -108,9 +108,15 @@ def _delete_journal(simulation: Simulation, _body: Any, _query: Any) -> dict[str
     return {"count": 0}
 
 
-def _get_verdict(simulation: Simulation, _body: Any, _query: Any) -> dict[str, Any]:
+def _get_verdict(simulation: Simulation, _body: Any, query: Mapping[str, str]) -> dict[str, Any]:
     journal = _required(simulation.journal, "journal")
-    return judge(journal, now=simulation.clock.now()).to_json()
+    budget = number("verdict.budget_usd", query["budget_usd"]) if "budget_usd" in query else None
+    return judge(
+        journal,
+        now=simulation.clock.now(),
+        accepted=query.get("accepted", "").split(","),
+        budget_usd=budget,
+    ).to_json()
 
 
 def _get_script(simulation: Simulation, _body: Any, _query: Any) -> dict[str, Any]:
@@ -163,13 +169,18 @@ def _get_faults(simulation: Simulation, _body: Any, _query: Any) -> dict[str, An
 def _post_faults(simulation: Simulation, body: Any, query: Any) -> dict[str, Any]:
     if isinstance(body, str) and is_file_name(body):
         raise UsageError("The body names a file.", hint="Send the faults themselves.")
-    simulation.faults = parse_faults(body)
+    simulation.faults = parse_faults(body, seed=simulation.seed)
     return _get_faults(simulation, body, query)
 
 
 def _delete_faults(simulation: Simulation, body: Any, query: Any) -> dict[str, Any]:
     simulation.faults = None
     return _get_faults(simulation, body, query)
+
+
+def _delete_threads(simulation: Simulation, _body: Any, _query: Any) -> dict[str, Any]:
+    simulation.engine.threads.lose()
+    return {"threads": 0}
 
 
 def _post_reset(simulation: Simulation, _body: Any, _query: Any) -> dict[str, Any]:
@@ -197,5 +208,6 @@ _ACTIONS: dict[
     ("GET", "faults"): _get_faults,
     ("POST", "faults"): _post_faults,
     ("DELETE", "faults"): _delete_faults,
+    ("DELETE", "threads"): _delete_threads,
     ("POST", "reset"): _post_reset,
 }

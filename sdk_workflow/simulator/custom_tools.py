@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from sdk_workflow.simulator.schema_faker import SchemaFaker
+from sdk_workflow.simulator.fitting import fitting_input
 from sdk_workflow.simulator.situation import Probe
 from sdk_workflow.simulator.wants import Want
 
@@ -87,9 +87,12 @@ def forced_probe(situation: Situation) -> Probe:
 
 
 def make_probe(tool: Mapping[str, Any], question: str) -> Probe:
-    """Return a call of the tool with arguments that fit its schema."""
-    arguments = SchemaFaker(question).fake(tool["input_schema"])
-    return Probe(tool=tool["name"], input=arguments if isinstance(arguments, dict) else {})
+    """Return a call of the tool with arguments that fit its schema.
+
+    Raises:
+        ApiError: 400 where none were found.
+    """
+    return Probe(tool=tool["name"], input=fitting_input(tool, question))
 
 
 def _is_meant(tool: Mapping[str, Any], question: str) -> bool:

@@ -14,11 +14,12 @@ from sdk_workflow.simulator.steps import Answer, Head, Raw, Reset, Send, Stall, 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from sdk_workflow.simulator.engine_response import EngineResponse
     from sdk_workflow.simulator.faults import Fault
     from sdk_workflow.simulator.physics import Tempo
-    from sdk_workflow.simulator.steps import Step
+    from sdk_workflow.simulator.steps import Step, Steps
 
-__all__ = ["early_steps", "encode_body", "error_answer", "plain_steps", "stream_steps"]
+__all__ = ["early_steps", "encode_body", "plain_steps", "stream_steps", "unwatched_steps"]
 
 _SLOW_HEADERS_SECONDS = 5.0
 _BREAKS: dict[str, Step] = {"stall": Stall(), "reset": Reset()}
@@ -42,13 +43,6 @@ def early_steps(fault: Fault | None) -> Iterator[Step]:
         yield _BREAKS[fault.kind]
 
 
-def error_answer(fault: Fault, request_id: str) -> Answer:
-    """Return the error answer that comes in place of a reply."""
-    body = {"type": "error", "error": fault.error(), "request_id": request_id}
-    headers = {"content-type": "application/json", "request-id": request_id, **fault.headers}
-    return Answer(fault.error_status, headers, body)
-
-
 def plain_steps(answer: Answer, fault: Fault | None) -> Iterator[Step]:
     """Yield an answer that is not streamed."""
     if fault is None or fault.kind == "slow_headers":
@@ -65,6 +59,16 @@ def plain_steps(answer: Answer, fault: Fault | None) -> Iterator[Step]:
     yield Head(answer.status, {**answer.headers, "content-length": str(len(whole))})
     yield Raw(whole[:size])
     yield _BREAKS[fault.kind]
+
+
+def unwatched_steps(response: EngineResponse) -> Steps:
+    """Yield an answer as it is: no fault, no pace, nobody who looks on."""
+    if response.events is None:
+        response.begin()
+        yield Answer(response.status, response.headers, response.body)
+        return
+    yield Head(response.status, response.headers)
+    yield from stream_steps(response.events, None, None)
 
 
 def stream_steps(
@@ -111,7 +115,7 @@ def _strike(fault: Fault, encoded: bytes, size: int) -> Iterator[Step]:
         yield Raw(_broken_event(encoded))
         return
     if fault.kind == "error_event":
-        yield Send({"type": "error", "error": fault.error()})
+        yield Send({"type": "error", "error": fault.error().envelope()["error"]})
         return
     if fault.after_bytes is not None and fault.after_bytes > size:
         yield Raw(encoded[: min(fault.after_bytes - size, len(encoded) - 1)])

@@ -60,7 +60,7 @@ def differences(expected: Any, got: Any, path: str = "") -> Iterator[Difference]
         for index in range(max(len(expected), len(got))):
             where = f"{path}.{index}" if path else str(index)
             yield from differences(_item(expected, index), _item(got, index), where)
-    elif expected != got or (expected is True) != (got is True):
+    elif expected != got or isinstance(expected, bool) is not isinstance(got, bool):
         yield Difference(path, expected, got)
 
 

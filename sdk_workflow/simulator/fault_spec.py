@@ -26,6 +26,7 @@ from sdk_workflow.simulator.faults import (
     FaultPlan,
     FaultRule,
     IndexRange,
+    check_options,
 )
 from sdk_workflow.simulator.option_tables import (
     check_keys,
@@ -34,6 +35,7 @@ from sdk_workflow.simulator.option_tables import (
     number,
     whole_number,
 )
+from sdk_workflow.simulator.routes import FIXED_PATHS, is_endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -69,7 +71,10 @@ def parse_faults(spec: Any, *, seed: int = 0) -> FaultPlan:
         spec = load_option_file(Path(spec), "faults")
     if isinstance(spec, str):
         parts = [part.strip() for part in spec.split(";")]
-        return FaultPlan([_rule(_from_line(part)) for part in parts if part], seed=seed)
+        rules = [_rule(_from_line(part)) for part in parts if part]
+        if not rules:
+            raise UsageError("The faults are empty.", hint="Write them as in 529@0-1; truncate@5%.")
+        return FaultPlan(rules, seed=seed)
     if isinstance(spec, (list, tuple)):
         return FaultPlan(script=_script(spec), seed=seed)
     table = check_keys("faults", spec, _PLAN_KEYS)
@@ -161,9 +166,24 @@ def _rule(table: Mapping[str, Any]) -> FaultRule:
         fault=_fault(where, {key: table[key] for key in table if key not in _ADDRESS}),
         requests=None if requests is None else _ranges(where, requests),
         probability=number(f"{where}: probability", table.get("probability", 1), maximum=1),
-        path=str(table.get("path", MESSAGES_PATH)),
-        times=_optional(whole_number, f"{where}: times", table.get("times")),
+        path=_path(where, table.get("path", MESSAGES_PATH)),
+        times=_times(where, table.get("times")),
     )
+
+
+def _path(where: str, path: Any) -> str:
+    found = path.removesuffix("/") if isinstance(path, str) else path
+    if not isinstance(found, str) or not is_endpoint(found):
+        raise UsageError(
+            f"{where}: there is no endpoint {path!r} that it could strike.",
+            hint=f"{did_you_mean(str(found), FIXED_PATHS)} "
+            f"The endpoints are {', '.join(FIXED_PATHS)}.".lstrip(),
+        )
+    return found
+
+
+def _times(where: str, times: Any) -> int | None:
+    return None if times is None else whole_number(f"{where}: times", times, minimum=1)
 
 
 def _ranges(where: str, requests: Any) -> tuple[IndexRange, ...]:
@@ -200,6 +220,8 @@ def _fault(where: str, table: Mapping[str, Any]) -> Fault:
         if value is not None:
             read: Callable[[str, Any], Any] = _READERS.get(name, _text)
             values[name] = read(f"{where}: {name}", value)
+    if values["kind"] in KINDS:
+        check_options(values["kind"], [name for name in values if values[name] is not False])
     return Fault(**values)
 
 
@@ -226,10 +248,6 @@ def _flag(where: str, value: Any) -> bool:
     if str(value).lower() not in {"true", "false"}:
         raise UsageError(f"{where} is {value!r}.", hint="Give true or false.")
     return str(value).lower() == "true"
-
-
-def _optional(reader: Callable[[str, Any], Any], where: str, value: Any) -> Any:
-    return None if value is None else reader(where, value)
 
 
 _READERS: dict[str, Callable[[str, Any], Any]] = {

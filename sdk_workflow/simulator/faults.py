@@ -7,17 +7,27 @@ It decides and carries nothing out: `delivery` turns a fault into steps.
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from sdk_workflow._internal.suggest import did_you_mean
 from sdk_workflow.exceptions import UsageError
+from sdk_workflow.simulator.errors import ApiError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
+    from dataclasses import Field
 
-__all__ = ["MESSAGES_PATH", "Fault", "FaultKind", "FaultPlan", "FaultRule", "IndexRange"]
+__all__ = [
+    "MESSAGES_PATH",
+    "Fault",
+    "FaultKind",
+    "FaultPlan",
+    "FaultRule",
+    "IndexRange",
+    "check_options",
+]
 
 MESSAGES_PATH = "/v1/messages"
 
@@ -33,6 +43,21 @@ FaultKind = Literal[
     "malformed_body",
 ]
 KINDS: tuple[str, ...] = get_args(FaultKind)
+_PLACES = frozenset({"after_events", "after_bytes"})
+_ERROR = frozenset({"headers", "error_type", "error_code", "message"})
+_OPTIONS: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        "status": _ERROR | {"status"},
+        "storm": _ERROR | {"seconds"},
+        "slow_headers": frozenset({"seconds"}),
+        "stall": _PLACES | {"before_headers"},
+        "reset": _PLACES | {"before_headers"},
+        "truncate": _PLACES,
+        "error_event": _ERROR | _PLACES,
+        "malformed_event": _PLACES,
+        "malformed_body": frozenset(),
+    }
+)
 _STORM_SECONDS = 30.0
 _DEFAULT_EVENTS = (
     3  # behind message_start, ping and content_block_start: just before the first text
@@ -96,7 +121,7 @@ class Fault:
     before_headers: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse a kind or an error type that does not exist."""
+        """Refuse a kind or an error type that does not exist, and what a kind would ignore."""
         if self.kind not in KINDS:
             raise UsageError(
                 f"There is no fault {self.kind!r}.",
@@ -109,6 +134,7 @@ class Fault:
                 hint=f"{did_you_mean(self.error_type, ERROR_STATUS)} "
                 f"The types are {', '.join(ERROR_STATUS)}.".lstrip(),
             )
+        check_options(self.kind, [item.name for item in fields(self) if _is_given(self, item)])
 
     @property
     def answers_itself(self) -> bool:
@@ -122,18 +148,37 @@ class Fault:
             return ERROR_STATUS[self.error_type or "overloaded_error"]
         return self.status if self.kind == "status" else ERROR_STATUS["overloaded_error"]
 
-    def error(self) -> dict[str, Any]:
-        """Return the `error` object of the API's envelope."""
+    def error(self) -> ApiError:
+        """Return the error that is answered, or that a stream breaks off with."""
         status = self.error_status
         by_class = "api_error" if status >= 500 else "invalid_request_error"  # noqa: PLR2004 - HTTP
         kind = self.error_type or _TYPE_OF_STATUS.get(status, by_class)
-        error: dict[str, Any] = {
-            "type": kind,
-            "message": self.message or _MESSAGES.get(status, f"Simulated fault: {status}"),
-        }
-        if self.error_code is not None:
-            error["details"] = {"error_code": self.error_code}
-        return error
+        message = self.message or _MESSAGES.get(status, f"Simulated fault: {status}")
+        details = {} if self.error_code is None else {"error_code": self.error_code}
+        return ApiError(status, kind, message, details=details)
+
+
+def check_options(kind: str, names: Collection[str]) -> None:
+    """Refuse options that a kind of fault would ignore.
+
+    Raises:
+        UsageError: It names one of them, and those that the kind has.
+    """
+    known = _OPTIONS[kind]
+    for name in sorted(set(names) - known - {"kind"}):
+        choices = f"It takes {', '.join(sorted(known))}." if known else "It takes none."
+        raise UsageError(f"The fault {kind!r} has no use for {name!r}.", hint=choices)
+    places = [name for name in ("before_headers", "after_events", "after_bytes") if name in names]
+    if len(places) > 1:
+        raise UsageError(
+            f"The fault {kind!r} has both {places[0]!r} and {places[1]!r}.",
+            hint="Each says when it strikes: leave one of them out.",
+        )
+
+
+def _is_given(fault: Fault, item: Field[Any]) -> bool:
+    value = getattr(fault, item.name)
+    return bool(value) if item.name == "headers" else value != item.default
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +192,14 @@ class IndexRange:
 
     first: int
     last: int | None
+
+    def __post_init__(self) -> None:
+        """Refuse a range that holds nothing."""
+        if self.last is not None and self.last < self.first:
+            raise UsageError(
+                f"The requests {self.first}-{self.last} are none: the last comes before the first.",
+                hint=f"Write {self.last}-{self.first}.",
+            )
 
     def __contains__(self, index: int) -> bool:
         """Return whether a request is meant."""
@@ -248,5 +301,5 @@ class FaultPlan:
             return False
         # One die per rule and request: what another request does cannot change the outcome.
         source = f"{self.seed}/{number}/{index}"
-        dice = random.Random(source)  # noqa: S311 # nosec B311 - repeatable
+        dice = random.Random(source)  # noqa: S311 # nosec B311 # repeatable
         return rule.probability >= 1 or dice.random() < rule.probability

@@ -1,7 +1,7 @@
 """What the API demands of the parameters that only beta features have, and which of them exist here.
 
 Whatever would change the answer and is not simulated is refused, never ignored. `fallbacks` are
-checked and then rest: a simulated model declines nothing.
+checked and then rest: only a script lets a model decline, and `script` refuses that together.
 """
 
 from __future__ import annotations

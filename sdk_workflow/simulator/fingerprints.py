@@ -142,18 +142,23 @@ def _changed_setting(old: Mapping[str, Any], new: Mapping[str, Any]) -> str | No
 
 
 def _about(previous: Fingerprint, tier: str, description: str) -> Divergence:
+    tiers = _TIERS[: _TIERS.index(tier)]
+    kept = sum(each.tokens for each in previous.prompt.positions if each.tier in tiers)
     return Divergence(
         previous_message_id=previous.message_id,
         tier=tier,
         position=None,
         path=tier,
         description=description,
+        lost_tokens=max(0, previous.cached_tokens - kept),
     )
 
 
 def _block_divergence(previous: Fingerprint, prompt: Prompt, index: int, tier: str) -> Divergence:
     old, new = previous.prompt.positions, prompt.positions
     before, now = old[index], new[index] if index < len(new) else None
+    # A prompt that only ends earlier has changed nothing that was cached.
+    kept = sum(each.tokens for each in old[:index]) if now else previous.cached_tokens
     if now is None:
         path, description = before.path, f"the prompt ends before {before.label}"
     elif before.label == now.label:
@@ -166,4 +171,5 @@ def _block_divergence(previous: Fingerprint, prompt: Prompt, index: int, tier: s
         position=index,
         path=path,
         description=description,
+        lost_tokens=max(0, previous.cached_tokens - kept),
     )

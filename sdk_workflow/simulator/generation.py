@@ -49,17 +49,19 @@ class Lifecycle:
         (['begun'], True)
     """
 
-    __slots__ = ("_on_begin", "_on_drop", "_on_finish", "has_begun", "is_over")
+    __slots__ = ("_on_begin", "_on_drop", "_on_finish", "_on_withdraw", "has_begun", "is_over")
 
     def __init__(
         self,
         on_begin: Callable[[], None] | None = None,
         on_finish: Callable[[], None] | None = None,
         on_drop: Callable[[], None] | None = None,
+        on_withdraw: Callable[[], None] | None = None,
     ) -> None:
         self._on_begin = on_begin
         self._on_finish = on_finish
         self._on_drop = on_drop
+        self._on_withdraw = on_withdraw
         self.has_begun = False
         self.is_over = False
 
@@ -82,6 +84,12 @@ class Lifecycle:
         if not self.is_over:
             self.is_over = True
             _call(self._on_drop)
+
+    def withdraw(self) -> None:
+        """Drop the answer as if its request had never been let in."""
+        if not self.has_begun and not self.is_over:
+            _call(self._on_withdraw)
+        self.drop()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,15 @@ from sdk_workflow.simulator.validation import VERSIONS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["MAX_BODY_BYTES", "HttpRequest", "max_body_bytes", "too_large"]
+__all__ = [
+    "MAX_BODY_BYTES",
+    "HttpRequest",
+    "credential_of",
+    "max_body_bytes",
+    "read_object",
+    "split_target",
+    "too_large",
+]
 
 _MEGABYTE = 1024 * 1024
 MAX_BODY_BYTES = 32 * _MEGABYTE
@@ -42,16 +50,16 @@ class HttpRequest:
     @property
     def path(self) -> str:
         """The path as it was sent, escapes and all."""
-        return _split(self.target)[0]
+        return split_target(self.target)[0]
 
     @property
     def query(self) -> dict[str, str]:
         """The parameters behind the path; of a repeated one, the last."""
-        return dict(parse_qsl(_split(self.target)[1]))
+        return dict(parse_qsl(split_target(self.target)[1]))
 
     def query_list(self, name: str) -> list[str]:
         """Return a parameter that may be repeated, written as `name[]`, or separated by commas."""
-        pairs = parse_qsl(_split(self.target)[1])
+        pairs = parse_qsl(split_target(self.target)[1])
         values = [value for key, value in pairs if key in {name, f"{name}[]"}]
         return [part for value in values for part in value.split(",") if part]
 
@@ -78,8 +86,8 @@ class HttpRequest:
     def workspace(self) -> str:
         """The workspace that the request is for: the named one, else that of its credential."""
         named = self.headers.get("anthropic-workspace-id")
-        credential = f"{_bearer(self.headers)}{self.headers.get('x-api-key', '')}"
-        return named or f"wrkspc_{hashlib.sha256(credential.encode()).hexdigest()[:24]}"
+        credential = credential_of(self.headers).encode()
+        return named or f"wrkspc_{hashlib.sha256(credential).hexdigest()[:24]}"
 
     @property
     def params(self) -> dict[str, Any]:
@@ -107,14 +115,23 @@ class HttpRequest:
         """
         if len(self.body) > max_body_bytes(self.target):
             raise too_large()
-        if not _bearer(self.headers) and not self.headers.get("x-api-key"):
+        if not credential_of(self.headers):
             raise authentication_error("x-api-key header is required")
         _ = self.version
 
 
+def read_object(body: bytes) -> dict[str, Any] | None:
+    """Return a decoded body; None where it is no JSON object: `HttpRequest.params` says why."""
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
 def max_body_bytes(target: str) -> int:
     """Return the size that a request to a path may have."""
-    path = _split(target)[0]
+    path = split_target(target)[0]
     if path.startswith("/v1/messages/batches"):
         return _MAX_BATCH_BYTES
     return _MAX_FILE_BYTES if path.startswith("/v1/files") else MAX_BODY_BYTES
@@ -125,7 +142,8 @@ def too_large() -> ApiError:
     return ApiError(413, "request_too_large", "Request exceeds the maximum size")
 
 
-def _split(target: str) -> tuple[str, str]:
+def split_target(target: str) -> tuple[str, str]:
+    """Return path and query of a request line; nothing where it is no address of anything."""
     try:
         parts = urlsplit(target)
     except ValueError:
@@ -134,9 +152,16 @@ def _split(target: str) -> tuple[str, str]:
     return parts.path, parts.query
 
 
-def _bearer(headers: Mapping[str, str]) -> str:
+def credential_of(headers: Mapping[str, str]) -> str:
+    """Return the API key or token that a request names, in whichever header; "" for none.
+
+    Example:
+        >>> credential_of({"authorization": "Bearer a"}) == credential_of({"x-api-key": "a"})
+        True
+    """
     scheme, _, token = headers.get("authorization", "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else ""
+    bearer = token.strip() if scheme.lower() == "bearer" else ""
+    return bearer or headers.get("x-api-key", "")
 
 
 def _refuse_constant(name: str) -> None:

@@ -65,9 +65,12 @@ class JournalEntry:
         cost: What they cost, exactly; None where nothing began or no price is known.
         cache: What the prompt cache did, as plain values.
         fault: The kind of fault that struck.
+        batch_id: The message batch that the request is an item of; None where it came by itself.
+        custom_id: The item's name in its batch.
         ending: How the answer ended.
         events_sent: How many events of a stream were sent.
         partial_text: The text that a broken stream had sent.
+        partial_tool_ids: The ids of the tool calls that it had begun.
         first_byte_seconds: From the request's arrival to the answer's first byte.
         silent_since_seconds: From its arrival to the start of a stall.
         duration_seconds: From its arrival to the end.
@@ -94,9 +97,12 @@ class JournalEntry:
     cost: Money | None = None
     cache: Mapping[str, Any] | None = None
     fault: str | None = None
+    batch_id: str | None = None
+    custom_id: str | None = None
     ending: Ending = "open"
     events_sent: int = 0
     partial_text: str = field(default="", repr=False)
+    partial_tool_ids: tuple[str, ...] = ()
     first_byte_seconds: float | None = None
     silent_since_seconds: float | None = None
     duration_seconds: float | None = None
@@ -145,6 +151,12 @@ class Journal:
     def count(self) -> int:
         """How many requests there were, those included that are no longer kept."""
         return self._count
+
+    @property
+    def dropped(self) -> int:
+        """How many requests are no longer kept."""
+        with self._lock:
+            return self._count - len(self._entries)
 
     def entries(self) -> list[JournalEntry]:
         """Return the requests that are kept, oldest first."""

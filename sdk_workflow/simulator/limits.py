@@ -13,16 +13,18 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sdk_workflow._internal.suggest import did_you_mean
 from sdk_workflow.exceptions import UsageError
 from sdk_workflow.simulator.option_tables import (
     check_keys,
     is_file_name,
     load_option_file,
     number,
+    whole_number,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
 __all__ = ["Limiter", "Limits", "RateLimits", "Refusal", "Ticket", "TokenBucket"]
 
@@ -51,6 +53,8 @@ class RateLimits:
     burst_seconds: float = 60.0
 
 
+# What is counted; the others are measured.
+_COUNTS = frozenset({"rpm", "itpm", "otpm", "concurrency"})
 _RATE_KEYS = tuple(item.name for item in fields(RateLimits))
 
 
@@ -65,7 +69,7 @@ class Limits:
     Example:
         >>> limits = Limits.parse("rpm=50,opus.rpm=5")
         >>> limits.of("sonnet").rpm, limits.of("opus").rpm
-        (50.0, 5.0)
+        (50, 5)
     """
 
     default: RateLimits = field(default_factory=RateLimits)
@@ -76,11 +80,15 @@ class Limits:
         return self.classes.get(model_class, self.default)
 
     @classmethod
-    def parse(cls, spec: Any) -> Limits:
+    def parse(cls, spec: Any, *, classes: Collection[str] | None = None) -> Limits:
         """Read limits from a line, a table, or the name of a JSON or TOML file.
 
         In a table, `classes` holds one table per class; a class has the default's limits where it
         has none of its own.
+
+        Args:
+            spec: What is to be read; a `Limits` is returned as it is.
+            classes: The classes that exist; None takes those of the built-in models.
 
         Raises:
             UsageError: It says what is wrong, and what was probably meant.
@@ -93,9 +101,7 @@ class Limits:
             spec = _from_line(spec)
         table = check_keys("limits", spec, (*_RATE_KEYS, "classes"))
         shared = {name: value for name, value in table.items() if name != "classes"}
-        classes = table.get("classes", {})
-        if not isinstance(classes, dict):
-            raise UsageError(f"limits.classes is {classes!r}.", hint="Write one table per class.")
+        tables = _class_tables(table.get("classes", {}), classes)
         return cls(
             default=_rates("limits", shared),
             classes={
@@ -103,9 +109,26 @@ class Limits:
                     f"limits.classes.{name}",
                     {**shared, **check_keys(f"limits.classes.{name}", own, _RATE_KEYS)},
                 )
-                for name, own in classes.items()
+                for name, own in tables.items()
             },
         )
+
+
+def _class_tables(tables: Any, known: Collection[str] | None) -> Mapping[str, Any]:
+    if not isinstance(tables, dict):
+        raise UsageError(f"limits.classes is {tables!r}.", hint="Write one table per class.")
+    if tables and known is None:
+        from sdk_workflow.config.models import default_catalog
+
+        known = default_catalog().tiers()
+    for name in tables:
+        if name not in (known or ()):
+            guess = did_you_mean(str(name), known or ())
+            raise UsageError(
+                f"The limits name the class {name!r}, which no model has.",
+                hint=f"{guess} The classes are {', '.join(known or ())}.".lstrip(),
+            )
+    return tables
 
 
 def _from_line(line: str) -> dict[str, Any]:
@@ -116,6 +139,8 @@ def _from_line(line: str) -> dict[str, Any]:
             raise UsageError(f"The limit {pair!r} has no value.", hint=_HINT)
         model_class, dot, key = name.rpartition(".")
         target = table.setdefault("classes", {}).setdefault(model_class, {}) if dot else table
+        if key in target:
+            raise UsageError(f"The limit {name!r} is given twice.", hint="Leave one of them out.")
         target[key] = value
     if not table:
         raise UsageError("The limits are empty.", hint=_HINT)
@@ -126,8 +151,11 @@ def _rates(where: str, table: Mapping[str, Any]) -> RateLimits:
     values: dict[str, Any] = {}
     for name, value in table.items():
         # A limit of nothing would refuse everything for ever: a status fault says that better.
-        found = number(f"{where}: {name}", value, minimum=0.0 if name == "spend_usd" else 1e-6)
-        values[name] = max(1, int(found)) if name == "concurrency" else found
+        if name in _COUNTS:
+            values[name] = whole_number(f"{where}: {name}", value, minimum=1)
+        else:
+            least = 0.0 if name == "spend_usd" else 1e-6
+            values[name] = number(f"{where}: {name}", value, minimum=least)
     return RateLimits(**values)
 
 
@@ -258,6 +286,15 @@ class Limiter:
         bucket = ticket.account.buckets.get("output-tokens")
         if bucket is not None:
             bucket.take(output_tokens - ticket.max_tokens, now)
+
+    def spent(self, key: str, model_class: str) -> Refusal | None:
+        """Return why a key may spend no more on a class of models; None where it may."""
+        purse = self._purses.setdefault(key, _Purse())
+        return _spent(self.limits.of(model_class), purse)
+
+    def spend(self, key: str, cost_usd: float) -> None:
+        """Note what a key has spent outside of its requests, such as on a batch."""
+        self._purses.setdefault(key, _Purse()).usd += cost_usd
 
     def headers(self, key: str, model_class: str, *, now: float, epoch: float) -> dict[str, str]:
         """Return the `anthropic-ratelimit-*` headers of a key and class.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +20,9 @@ from sdk_workflow.simulator.shapes import (
 from sdk_workflow.simulator.thinking_rules import check_effort
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-__all__ = ["MessageRules", "check_messages", "check_system"]
+__all__ = ["MessageRules", "check_messages", "check_system", "with_contents"]
 
 TOOL_CHANGES_BETAS = frozenset(
     {"mid-conversation-tool-changes-2026-07-01", "inline-tools-2026-09-15"}
@@ -68,6 +69,19 @@ class MessageRules:
             fields |= {"output_config"} if _EFFORT_BETA in self.betas else set()
             fields |= {"clear_at"} if _CLEAR_BETA in self.betas else set()
         return frozenset(fields)
+
+
+def with_contents(messages: Any, betas: frozenset[str]) -> Any:
+    """Return the messages; a system message that only says an effort gets an empty content."""
+    if _EFFORT_BETA not in betas or not isinstance(messages, (list, tuple)):
+        return messages
+    return [{**each, "content": ""} if _only_says_effort(each) else each for each in messages]
+
+
+def _only_says_effort(message: Any) -> bool:
+    if not isinstance(message, Mapping) or message.get("role") != "system":
+        return False
+    return "content" not in message and message.get("output_config") is not None
 
 
 def check_system(system: Any) -> None:

@@ -307,7 +307,10 @@ class MessageService:
             if asked.thread is not None:
                 self.threads.release(asked.thread)
 
-        return Lifecycle(on_begin=begin, on_finish=finish, on_drop=drop)
+        def withdraw() -> None:
+            self.cache.take_back(books)
+
+        return Lifecycle(on_begin=begin, on_finish=finish, on_drop=drop, on_withdraw=withdraw)
 
 
 def _workspace(params: Mapping[str, Any], caller: Caller) -> str:

@@ -34,7 +34,7 @@ def model_info(model: Model, *, today: date) -> dict[str, Any]:
         "max_tokens": model.max_output_tokens,
         "lifecycle": _lifecycle(model, today),
         "retires_at": retires,
-        "capabilities": _capabilities(model),
+        "capabilities": _capabilities(model, is_retired=model.is_retired(today)),
     }
 
 
@@ -74,22 +74,26 @@ def _lifecycle(model: Model, today: date) -> str:
     return "active" if model.retires is None else "deprecated"
 
 
-def _capabilities(model: Model) -> dict[str, Any]:
-    """Return what the simulator does for a model: what it refuses is not claimed."""
-    yes, no = {"supported": True}, {"supported": False}
+def _capabilities(model: Model, *, is_retired: bool) -> dict[str, Any]:
+    """Return what the simulator does for a model: what it refuses is not claimed.
+
+    Of a model that has retired, it refuses every request.
+    """
+    no = {"supported": False}
+    yes = no if is_retired else {"supported": True}
     types = {kind: yes if kind in model.thinking_types else no for kind in _THINKING}
     return {
         "batch": yes,
         "citations": yes,
         "code_execution": no,
         "context_management": {"supported": False, **dict.fromkeys(_CONTEXT_EDITS, no)},
-        "effort": {"supported": True, **dict.fromkeys(EFFORTS, yes)},
+        "effort": {**yes, **dict.fromkeys(EFFORTS, yes)},
         "image_input": yes,
         "pdf_input": yes,
         "server_tools": {"supported": False, "code_execution": no, "web_search": no},
         "structured_outputs": yes,
         "thinking": {
-            "supported": bool({"adaptive", "enabled"} & set(model.thinking_types)),
+            "supported": types["adaptive"]["supported"] or types["enabled"]["supported"],
             "types": types,
         },
     }

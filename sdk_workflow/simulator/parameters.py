@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sdk_workflow.simulator.message_rules import with_contents
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -65,10 +67,15 @@ def cleaned(
     is_count: bool = False,
     is_lenient: bool = False,
 ) -> dict[str, Any]:
-    """Return the parameters without nulls that say nothing; leniently, without unknown ones."""
+    """Return the parameters in one form: without nulls that say nothing, each message with content.
+
+    Leniently, without unknown parameters.
+    """
     kept = {
         name: value for name, value in params.items() if value is not None or name not in _NULLABLE
     }
+    if "messages" in kept:
+        kept["messages"] = with_contents(kept["messages"], betas)
     if not is_lenient:
         return kept
     known = fields_for(betas, is_count=is_count, is_lenient=True)

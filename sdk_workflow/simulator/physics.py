@@ -128,7 +128,7 @@ class Physics:
             token_factor: How many tokens the model makes of a text, relative to the base tokenizer.
         """
         pace = self.paces.get(tier, self.default)
-        dice = random.Random(f"{self.seed}/{request_index}")  # noqa: S311 # nosec B311 - repeatable
+        dice = random.Random(f"{self.seed}/{request_index}")  # noqa: S311 # nosec B311 # repeatable
         spread = 1 + self.jitter * dice.uniform(-1, 1)
         return Tempo(
             first_token_seconds=pace.first_token_seconds(usage) * spread,

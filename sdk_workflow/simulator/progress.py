@@ -68,6 +68,7 @@ class Progress:
     last: Step | None = None
     _events: int = 0
     _text: list[str] = field(default_factory=list)
+    _tool_ids: list[str] = field(default_factory=list)
 
     def take(self, response: EngineResponse) -> None:
         """Take the books of the engine's answer, before anything of it is sent."""
@@ -80,7 +81,7 @@ class Progress:
     def withdraw(self) -> None:
         """Drop the engine's answer: a limit stands before it."""
         if self.response is not None:
-            self.response.drop()
+            self.response.withdraw()
         self.response = self.record = self.message_id = None
         self.usage = {}
 
@@ -103,8 +104,7 @@ class Progress:
     @property
     def has_arrived(self) -> bool:
         """Whether the client got the whole reply, as it was meant."""
-        is_intact = self.fault is None or self.fault.kind == "slow_headers"
-        return self.is_complete and self.has_begun and is_intact
+        return self.is_complete and self.has_begun and self._is_intact
 
     @property
     def ending(self) -> Ending:
@@ -130,6 +130,12 @@ class Progress:
         entry.message_id = self.message_id
         if entry.ending != "complete" or entry.fault is not None:
             entry.partial_text = "".join(self._text)
+            entry.partial_tool_ids = tuple(self._tool_ids)
+
+    @property
+    def _is_intact(self) -> bool:
+        """Whether nothing takes from the answer: slow headers only come late."""
+        return self.fault is None or self.fault.kind == "slow_headers"
 
     def _note_status(self, step: Answer | Head, now: float) -> None:
         self.status = step.status
@@ -140,8 +146,9 @@ class Progress:
             _note_headers(self.entry, step.headers)
         if not isinstance(step, Answer):
             return
+        self.has_ended = True  # whoever carries it out asks for no more
         if isinstance(step.body, bytes):
-            self.is_complete = self.fault is None
+            self.is_complete = self._is_intact
             return
         self.is_complete = True
         self._note_body(step.body)
@@ -156,6 +163,8 @@ class Progress:
         kind = event["type"]
         if kind == "content_block_delta":
             self._text.append(event["delta"].get("text", ""))
+        elif kind == "content_block_start" and event["content_block"]["type"] == "tool_use":
+            self._tool_ids.append(event["content_block"]["id"])
         elif kind == "message_stop":
             self.is_complete = True
         elif kind == "error" and self.entry is not None:

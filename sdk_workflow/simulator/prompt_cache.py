@@ -72,7 +72,8 @@ class Books:
     """What a lookup came to; the four token counts add up to the whole prompt.
 
     `hit` is the last position that was read, `hit_breakpoint` the number of the breakpoint that
-    found it. `pending` is what the request writes once its answer begins.
+    found it. `pending` is what the request writes once its answer begins; `refreshed` the entry that
+    was read, with when it would have expired and when it does now.
     """
 
     read_tokens: int = 0
@@ -83,6 +84,7 @@ class Books:
     hit_breakpoint: int | None = None
     cacheable: tuple[Breakpoint, ...] = ()
     pending: tuple[tuple[bytes, str, float], ...] = ()
+    refreshed: tuple[bytes, float, float] | None = None
 
     @property
     def total_tokens(self) -> int:
@@ -142,10 +144,8 @@ class PromptCache:
             return Books(uncached_tokens=total)
         keys = keys_of(lookup)
         hit, by = self._find(cacheable, keys, now)
-        read = 0
-        if hit is not None:
-            read = sums[hit]
-            self._refresh(keys[hit], now)
+        read = 0 if hit is None else sums[hit]
+        refreshed = None if hit is None else self._refresh(keys[hit], now)
         written = max(0, sums[max(each.position for each in cacheable)] - read)
         hours = [each.position for each in cacheable if each.ttl == "1h"]
         written_1h = max(0, sums[max(hours)] - read) if hours else 0
@@ -162,7 +162,17 @@ class PromptCache:
                 for each in cacheable
                 if hit is None or each.position > hit
             ),
+            refreshed=refreshed,
         )
+
+    def take_back(self, books: Books) -> None:
+        """Undo the refresh of a lookup whose request was not let in: it has read nothing."""
+        if books.refreshed is None:
+            return
+        key, before, after = books.refreshed
+        entry = self._entries.get(key)
+        if entry is not None and entry.expires == after:
+            entry.expires = before
 
     def commit(self, pending: Iterable[tuple[bytes, str, float]]) -> None:
         """Make entries readable, each for its lifetime from the start of its request."""
@@ -196,10 +206,12 @@ class PromptCache:
             return False
         return True
 
-    def _refresh(self, key: bytes, now: float) -> None:
+    def _refresh(self, key: bytes, now: float) -> tuple[bytes, float, float]:
         entry = self._entries[key]
-        entry.expires = max(entry.expires, now + TTL_SECONDS[entry.ttl])
+        before = entry.expires
+        entry.expires = max(before, now + TTL_SECONDS[entry.ttl])
         self._entries.move_to_end(key)
+        return key, before, entry.expires
 
 
 def keys_of(lookup: Lookup) -> list[bytes]:

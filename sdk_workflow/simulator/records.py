@@ -35,6 +35,7 @@ class Divergence:
     """Where a prompt stopped being the continuation of an earlier one, and how.
 
     `position` is None where no block differs but a parameter that the whole tier depends on.
+    `lost_tokens` were in the cache behind that place: what this prompt could have read, unchanged.
     """
 
     previous_message_id: str
@@ -42,6 +43,7 @@ class Divergence:
     position: int | None
     path: str
     description: str
+    lost_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ import re
 from typing import NamedTuple
 from urllib.parse import unquote
 
-__all__ = ["Route", "find_route"]
+__all__ = ["FIXED_PATHS", "Route", "find_route", "is_endpoint"]
 
 
 class Route(NamedTuple):
@@ -38,6 +38,20 @@ _ROUTES = [
         ("GET HEAD", r"/api/hello/?", "hello"),
     )
 ]
+
+FIXED_PATHS = tuple(
+    dict.fromkeys(
+        pattern.pattern.removesuffix("/?")
+        for _, pattern, _ in _ROUTES
+        if "(" not in pattern.pattern
+    )
+)
+"""The paths of the endpoints that name nothing."""
+
+
+def is_endpoint(path: str) -> bool:
+    """Return whether any method has an operation at a path."""
+    return any(pattern.fullmatch(path) for _, pattern, _ in _ROUTES)
 
 
 def find_route(method: str, path: str) -> Route | None:

@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["SchemaFaker"]
+from sdk_workflow.simulator.pattern_faker import UnreadablePatternError, matches, text_for
+from sdk_workflow.simulator.schema_merge import MAX_DEPTH, merged, resolved, type_of
+from sdk_workflow.simulator.schema_numbers import number_for
+from sdk_workflow.simulator.schema_strings import string_for
 
-_MAX_DEPTH = 12
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["SchemaFaker", "SchemaTooLargeError"]
+
 _NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?![\w.]|\.\d)")
 _QUOTED = re.compile(r"`([^`]+)`|\"([^\"]+)\"|“([^”]+)”|(?<!\w)'([^']+)'(?!\w)")
 _PLACE = re.compile(r"\b(?:in|to|from|for|at|of|near)\s+((?:[A-Z][\w'-]*)(?:\s+[A-Z][\w'-]*)*)")
-_FORMATS = {
-    "date": "2026-01-01",
-    "date-time": "2026-01-01T00:00:00Z",
-    "time": "00:00:00Z",
-    "duration": "PT1H",
-    "email": "someone@example.com",
-    "hostname": "example.com",
-    "ipv4": "192.0.2.1",
-    "ipv6": "2001:db8::1",
-    "uri": "https://example.com/",
-    "uuid": "00000000-0000-4000-8000-000000000000",
-}
+_DISTINCT_TRIES = 8
+# What a value may cost, in characters; a number or a table counts as some.
+_MAX_COST = 400_000
+_COST_OF_VALUE = 20
+
+
+class SchemaTooLargeError(ValueError):
+    """A schema demands more values than anyone would read."""
 
 
 class SchemaFaker:
@@ -43,97 +47,117 @@ class SchemaFaker:
     def __init__(self, prompt: str, text: str | None = None) -> None:
         self._prompt = prompt
         self._text = prompt if text is None else text
-        self._numbers = [float(found) for found in _NUMBER.findall(prompt)]
-        quoted = ["".join(groups) for groups in _QUOTED.findall(prompt)]
-        self._strings = quoted or [str(found) for found in _PLACE.findall(prompt)]
         self._root: Mapping[str, Any] = {}
+        self._variant = 0
+        self._start()
 
-    def fake(self, schema: Mapping[str, Any]) -> Any:
+    def fake(self, schema: Mapping[str, Any], *, variant: int = 0) -> Any:
         """Return a value with no more than the schema demands.
 
-        `pattern` and conditional keywords are not understood: a schema that needs them may get a
-        value that does not fit.
+        `not`, `if` and what looks around in a `pattern` are not understood: a schema that needs
+        them may get a value that does not fit.
+
+        Args:
+            schema: What the value should fit.
+            variant: Which value: others for other variants, where the schema takes several.
+
+        Raises:
+            SchemaTooLargeError: It would be a very large value.
         """
+        self._start()
         self._root = schema
+        self._variant = variant
         return self._value(schema, "", 0)
 
+    def _start(self) -> None:
+        numbers = (float(found) for found in _NUMBER.findall(self._prompt))
+        self._numbers = [number for number in numbers if math.isfinite(number)]
+        quoted = ["".join(groups) for groups in _QUOTED.findall(self._prompt)]
+        self._strings = quoted or [str(found) for found in _PLACE.findall(self._prompt)]
+        self._cost = 0
+
     def _value(self, schema: Any, name: str, depth: int) -> Any:
-        if not isinstance(schema, Mapping) or depth > _MAX_DEPTH:
+        self._pay(_COST_OF_VALUE)
+        if not isinstance(schema, Mapping) or depth > MAX_DEPTH:
             return None
-        schema = self._resolved(schema, depth)
-        for key in ("const", "default"):
-            if key in schema:
-                return schema[key]
-        for key in ("enum", "examples"):
+        schema = resolved(schema, self._root, depth=depth, variant=self._variant)
+        if "const" in schema:
+            return schema["const"]
+        # Neither a default nor an example has to fit: they are what is tried first.
+        if "default" in schema and self._variant == 0:
+            return schema["default"]
+        for key in ("enum",) if self._variant else ("enum", "examples"):
             if schema.get(key):
                 return self._pick(schema[key])
         return self._typed(schema, name, depth)
 
     def _typed(self, schema: Mapping[str, Any], name: str, depth: int) -> Any:
-        kind = _type_of(schema)
+        kind = type_of(schema)
         if kind == "object":
             return self._object(schema, depth)
         if kind == "array":
-            count = int(schema.get("minItems", 0))
-            return [self._value(schema.get("items", {}), name, depth + 1) for _ in range(count)]
+            return self._array(schema, name, depth)
         if kind in {"integer", "number"}:
-            return self._number(schema, kind)
+            wanted = self._numbers.pop(0) if self._numbers else 1.0
+            return number_for(schema, wanted, is_integer=kind == "integer", variant=self._variant)
         if kind == "boolean":
-            return True
-        return None if kind == "null" else self._string(schema, name)
+            return self._variant % 2 == 0
+        if kind == "null":
+            return None
+        text = string_for(schema, self._candidates(name), self._variant)
+        self._pay(len(text))
+        return text
+
+    def _pay(self, cost: int) -> None:
+        self._cost += cost
+        if self._cost > _MAX_COST:
+            raise SchemaTooLargeError("The schema demands too many values.")
+
+    def _array(self, schema: Mapping[str, Any], name: str, depth: int) -> list[Any]:
+        items = _item_schemas(schema)
+        if not schema.get("uniqueItems"):
+            return [self._value(item, name, depth + 1) for item in items]
+        values: list[Any] = []
+        seen: set[str] = set()
+        for item in items:
+            value = self._distinct(item, name, depth, seen)
+            seen.add(_identity(value))
+            values.append(value)
+        return values
+
+    def _distinct(self, item: Any, name: str, depth: int, seen: set[str]) -> Any:
+        """Return a value that is not there yet, if one is found in a few tries."""
+        value = self._value(item, name, depth + 1)
+        start = self._variant
+        for ahead in range(_DISTINCT_TRIES):
+            if _identity(value) not in seen:
+                break
+            self._variant = start + len(seen) + ahead
+            value = self._value(item, name, depth + 1)
+        self._variant = start
+        return value
 
     def _object(self, schema: Mapping[str, Any], depth: int) -> dict[str, Any]:
-        properties = schema.get("properties") or {}
-        return {
-            name: self._value(properties.get(name, {}), name, depth + 1)
-            for name in schema.get("required") or ()
-        }
-
-    def _resolved(self, schema: Mapping[str, Any], depth: int) -> Mapping[str, Any]:
-        """Follow references and choices until the schema speaks for itself."""
-        for _ in range(_MAX_DEPTH):
-            if "$ref" in schema:
-                schema = self._referenced(str(schema["$ref"]))
-            elif schema.get("allOf"):
-                schema = _merged(schema, [self._resolved(part, depth) for part in schema["allOf"]])
-            elif schema.get("anyOf") or schema.get("oneOf"):
-                schema = _chosen(schema.get("anyOf") or schema["oneOf"], depth)
-            else:
-                break
-        return schema
-
-    def _referenced(self, reference: str) -> Mapping[str, Any]:
-        found: Any = self._root
-        for part in reference.removeprefix("#").strip("/").split("/"):
-            found = found.get(part) if isinstance(found, Mapping) and part else found
-        return found if isinstance(found, Mapping) else {}
+        made: dict[str, Any] = {}
+        least = int(schema.get("minProperties", 0))
+        for name in _names(schema, least):
+            made[name] = self._value(_property_schema(schema, name), name, depth + 1)
+        return made
 
     def _pick(self, values: Any) -> Any:
         """Prefer the value that the prompt names."""
+        if self._variant:
+            return values[self._variant % len(values)]
         prompt = self._prompt.lower()
         return next((v for v in values if isinstance(v, str) and v.lower() in prompt), values[0])
 
-    def _number(self, schema: Mapping[str, Any], kind: str) -> float | int:
-        low: float = schema.get("minimum", -math.inf)
-        high: float = schema.get("maximum", math.inf)
-        step: float = schema.get("multipleOf", 1)
-        if "exclusiveMinimum" in schema:
-            low = max(low, schema["exclusiveMinimum"] + step)
-        if "exclusiveMaximum" in schema:
-            high = min(high, schema["exclusiveMaximum"] - step)
-        wanted = self._numbers.pop(0) if self._numbers else 1.0
-        value = min(max(wanted, low), high)
-        if "multipleOf" in schema:
-            value = math.ceil(value / step) * step
-        return math.ceil(value) if kind == "integer" or value == int(value) else value
-
-    def _string(self, schema: Mapping[str, Any], name: str) -> str:
-        known = _FORMATS.get(str(schema.get("format")))
-        if known is not None:
-            return known
-        text = self._named(name) or (self._strings.pop(0) if self._strings else self._text)
-        text = text.ljust(int(schema.get("minLength", 0)), ".")
-        return text[: schema.get("maxLength")]
+    def _candidates(self, name: str) -> Iterator[str]:
+        named = self._named(name)
+        if named:
+            yield named
+        while self._strings:
+            yield self._strings.pop(0)
+        yield self._text
 
     def _named(self, name: str) -> str | None:
         """Return what the prompt gives for an argument: `city: Paris`, `city = Paris`."""
@@ -143,29 +167,74 @@ class SchemaFaker:
         return found[1].strip("\"'`.") if found else None
 
 
-def _type_of(schema: Mapping[str, Any]) -> str:
-    kind = schema.get("type")
-    if isinstance(kind, (list, tuple)):
-        kind = next((name for name in kind if name != "null"), "null")
-    if kind is None:
-        kind = "object" if "properties" in schema else "array" if "items" in schema else "string"
-    return str(kind)
+def _identity(value: Any) -> str:
+    """Return a text that tells values apart as JSON does: 1 is not true."""
+    return json.dumps(value, sort_keys=True, default=str)
 
 
-def _chosen(options: Any, depth: int) -> Mapping[str, Any]:
-    """Take the first choice; deep down the first that ends the recursion."""
-    options = [option for option in options if isinstance(option, Mapping)]
-    if depth > _MAX_DEPTH // 2:
-        options.sort(key=lambda option: "$ref" in option or _type_of(option) in {"object", "array"})
-    return options[0] if options else {}
+def _item_schemas(schema: Mapping[str, Any]) -> list[Any]:
+    """Return the schema of each item that an array has to have."""
+    prefix = list(schema.get("prefixItems") or ())
+    rest = schema["items"] if isinstance(schema.get("items"), Mapping) else {}
+    contained = schema.get("contains")
+    count = int(schema.get("minItems", 0))
+    needed = 0 if contained is None else int(schema.get("minContains", 1))
+    if not needed:
+        return [*prefix[:count], *[rest] * (count - len(prefix))]
+    wanted = merged(rest, [contained]) if isinstance(contained, Mapping) else rest
+    # What has to be contained stands behind the prefix, whose items have schemas of their own.
+    return [*prefix, *[wanted] * needed, *[rest] * (count - len(prefix) - needed)]
 
 
-def _merged(schema: Mapping[str, Any], parts: list[Mapping[str, Any]]) -> dict[str, Any]:
-    merged: dict[str, Any] = {}
-    for part in ({k: v for k, v in schema.items() if k != "allOf"}, *parts):
-        properties = {**merged.get("properties", {}), **part.get("properties", {})}
-        required = [*merged.get("required", ()), *part.get("required", ())]
-        merged |= part
-        merged |= {"properties": properties} if properties else {}
-        merged |= {"required": list(dict.fromkeys(required))} if required else {}
-    return merged
+def _names(schema: Mapping[str, Any], least: int) -> list[str]:
+    """Return the names that an object has to have, and as many more as it needs."""
+    names = dict.fromkeys(schema.get("required") or ())
+    dependent: Mapping[str, Any] = schema.get("dependentRequired") or {}
+    waiting = list(names)
+    while waiting:
+        for name in dependent.get(waiting.pop(), ()):
+            if name not in names:
+                names[name] = None
+                waiting.append(name)
+    if len(names) < least:
+        for name in _further_names(schema, least):
+            names[name] = None
+            if len(names) >= least:
+                break
+    return list(names)
+
+
+def _further_names(schema: Mapping[str, Any], count: int) -> Iterator[str]:
+    yield from schema.get("properties") or ()
+    for pattern in schema.get("patternProperties") or ():
+        yield from _names_like(pattern, count)
+    if schema.get("additionalProperties") is not False:
+        shape = schema.get("propertyNames")
+        pattern = shape.get("pattern") if isinstance(shape, Mapping) else None
+        yield from _names_like(pattern, count) if pattern else ()
+        yield from (f"property_{number}" for number in range(1, count + 1))
+
+
+def _names_like(pattern: str, count: int) -> Iterator[str]:
+    try:
+        names = [text_for(pattern, variant=number) for number in range(count)]
+        yield from names
+        # An expression without an end takes any.
+        yield from (f"{name}{number}" for number, name in enumerate(names))
+    except UnreadablePatternError:
+        return
+
+
+def _property_schema(schema: Mapping[str, Any], name: str) -> Any:
+    """Return what holds for a property: its own schema, and that of every pattern of its name."""
+    found = []
+    if name in (schema.get("properties") or {}):
+        found.append(schema["properties"][name])
+    for pattern, inner in (schema.get("patternProperties") or {}).items():
+        if matches(pattern, name):
+            found.append(inner)
+    if not found:
+        rest = schema.get("additionalProperties")
+        return rest if isinstance(rest, Mapping) else {}
+    tables = [each for each in found if isinstance(each, Mapping)]
+    return merged(tables[0], tables[1:]) if len(tables) > 1 else found[0]

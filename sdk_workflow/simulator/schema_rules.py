@@ -111,13 +111,31 @@ class _Measure:
         for name in _SCHEMA_LISTS:
             size += sum(self.size_of(each, depth, references + 1) for each in schema.get(name, ()))
         properties = schema.get("properties", {})
-        for name in schema.get("required", ()):
+        for name in _required_names(schema):
             size += self.size_of(properties.get(name), depth + 1)
-        count = schema.get("minItems", 0)
-        return size + (count * self.size_of(schema.get("items"), depth + 1) if count else 0)
+        for count, inner in _repeated_schemas(schema):
+            size += count * self.size_of(inner, depth + 1) if count else 0
+        return size
 
     def _referenced(self, reference: str) -> Any:
         found: Any = self._root
         for part in reference.removeprefix("#").strip("/").split("/"):
             found = found.get(part) if isinstance(found, Mapping) and part else found
         return found
+
+
+def _required_names(schema: Mapping[str, Any]) -> set[str]:
+    dependent = schema.get("dependentRequired", {}).values()
+    return {*schema.get("required", ()), *(name for names in dependent for name in names)}
+
+
+def _repeated_schemas(schema: Mapping[str, Any]) -> Iterator[tuple[float, Any]]:
+    """Yield how often what an array or an object holds has to be there at least."""
+    yield schema.get("minItems", 0), schema.get("items")
+    if "contains" in schema:
+        yield schema.get("minContains", 1), schema["contains"]
+    least = schema.get("minProperties", 0)
+    yield least, schema.get("additionalProperties")
+    for name in ("properties", "patternProperties"):
+        for inner in schema.get(name, {}).values():
+            yield least, inner

@@ -9,12 +9,11 @@ import json
 import re
 import threading
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Union
 
 from sdk_workflow.simulator.brain import RuleBrain, Thought
 from sdk_workflow.simulator.errors import invalid_request
-from sdk_workflow.simulator.schema_faker import SchemaFaker
+from sdk_workflow.simulator.fitting import FORMAT_PATH, fitting_input, fitting_value
 from sdk_workflow.simulator.situation import Probe, read_situation, text_of
 
 if TYPE_CHECKING:
@@ -26,7 +25,6 @@ __all__ = ["ScriptedCall", "ScriptedReplies", "ScriptedReply", "ScriptedThought"
 
 Pattern = Union[str, re.Pattern[str]]  # noqa: UP007 - evaluated on Python 3.10
 Unmatched = Literal["error", "rules"]
-_NO_INPUT: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,6 +216,8 @@ class ScriptedReplies:
 
 
 def _thought(reply: ScriptedReply, params: Mapping[str, Any]) -> ScriptedThought:
+    if reply.stop_reason == "refusal" and params.get("fallbacks"):
+        raise invalid_request("fallbacks: a fallback after a scripted refusal is not simulated")
     text = reply.text
     if reply.value is not None:
         text = json.dumps(reply.value, ensure_ascii=False)
@@ -238,7 +238,7 @@ def _text_from_schema(params: Mapping[str, Any]) -> str:
             "script: the reply is to be made from a schema, but the request has no "
             "`output_config.format`."
         )
-    value = SchemaFaker(read_situation(params).question).fake(form["schema"])
+    value = fitting_value(FORMAT_PATH, form["schema"], read_situation(params).question)
     return json.dumps(value, ensure_ascii=False)
 
 
@@ -248,8 +248,7 @@ def _probe(call: ScriptedCall, params: Mapping[str, Any]) -> Probe:
     situation = read_situation(params)
     for tool in situation.tools:
         if tool.get("name") == call.name:
-            schema = tool.get("input_schema") or _NO_INPUT
-            return Probe(tool=call.name, input=SchemaFaker(situation.question).fake(schema) or {})
+            return Probe(tool=call.name, input=fitting_input(tool, situation.question))
     raise invalid_request(
         f"script: the input of tool {call.name!r} is to be made from its schema, but the request "
         "offers no such tool."

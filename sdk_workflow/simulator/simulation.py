@@ -5,30 +5,33 @@ Both skins talk to it. It performs no I/O: it yields the steps that a skin carri
 
 from __future__ import annotations
 
-import json
 import threading
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
-from sdk_workflow._internal.clock import utc_day
-from sdk_workflow._internal.ids import new_id
 from sdk_workflow.simulator.admission import Gate
-from sdk_workflow.simulator.delivery import early_steps, error_answer, plain_steps, stream_steps
+from sdk_workflow.simulator.batch_watch import BatchWatch
+from sdk_workflow.simulator.delivery import (
+    early_steps,
+    plain_steps,
+    stream_steps,
+    unwatched_steps,
+)
 from sdk_workflow.simulator.engine import Engine, EngineResponse
 from sdk_workflow.simulator.errors import ApiError
 from sdk_workflow.simulator.fault_spec import parse_faults
 from sdk_workflow.simulator.faults import MESSAGES_PATH
+from sdk_workflow.simulator.http_request import credential_of, read_object, split_target
 from sdk_workflow.simulator.limits import Limiter
 from sdk_workflow.simulator.physics import regrouped
 from sdk_workflow.simulator.progress import Progress, Request, cache_facts, journal_facts
 from sdk_workflow.simulator.script_endings import with_ending
 from sdk_workflow.simulator.script_file import parse_script
 from sdk_workflow.simulator.steps import Answer, Head, Reset, Stall, Wait
+from sdk_workflow.simulator.tariff import Tariff
 from sdk_workflow.types import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from datetime import date
 
     from sdk_workflow.config.models import ModelCatalog
     from sdk_workflow.protocols import Clock
@@ -91,11 +94,16 @@ class Simulation:
         self.journal = journal
         self.faults = faults
         self.script = script
+        self.seed = 0  # decides on chance in faults that are set later
         self.physics = physics
         self.gate = None if limits is None else Gate(Limiter(limits), engine, clock)
-        self._catalog = catalog
+        self.tariff = Tariff(catalog, clock)
         self._lock = threading.Lock()
         self._count = 0
+        if self._is_watching:
+            limiter = None if self.gate is None else self.gate.limiter
+            watch = BatchWatch(clock, self.tariff, journal=journal, limiter=limiter, script=script)
+            engine.watch_item = watch.answer
 
     @classmethod
     def build(
@@ -132,18 +140,21 @@ class Simulation:
         from sdk_workflow.simulator.limits import Limits
 
         clock = SystemClock() if clock is None else clock
+        classes = None if catalog is None else catalog.tiers()
         spec = {"unmatched": "rules"} if script is None else script
         script = parse_script(spec, fallback=RuleBrain(seed))
-        return cls(
+        simulation = cls(
             Engine(clock=clock, seed=seed, catalog=catalog, brain=script, lenient=lenient),
             clock=clock,
             catalog=catalog,
-            limits=None if limits is None else Limits.parse(limits),
+            limits=None if limits is None else Limits.parse(limits, classes=classes),
             faults=None if faults is None else parse_faults(faults, seed=seed),
             physics=physics,
             journal=Journal(),
             script=script,
         )
+        simulation.seed = seed
+        return simulation
 
     def create(
         self, params: Mapping[str, Any], *, is_streamed: bool = False, key: str = ""
@@ -190,23 +201,29 @@ class Simulation:
         def ask() -> EngineResponse:
             return self.engine.handle(method, target, headers, body, is_deferred=True)
 
-        path = urlsplit(target).path
-        params = _read_object(body) if self._is_watching and method == "POST" else None
+        path = split_target(target)[0]
+        path = path.removesuffix("/") or path
+        params = read_object(body) if self._is_watching and method == "POST" else None
         return self._answer(
             Request(
                 method=method,
                 path=path,
                 ask=ask,
                 params=params,
-                key=headers.get("x-api-key") or headers.get("authorization", ""),
+                key=credential_of(headers),
                 is_streamed=params is not None and params.get("stream") is True,
             )
         )
 
     def reset(self) -> None:
-        """Start over: an empty journal, full buckets, faults and script from their beginning."""
+        """Start over, as if it were new.
+
+        The journal, the prompt cache, threads, files and batches are empty, the buckets full; faults
+        and script start from their beginning. The clock goes on, and conditions stay as they are.
+        """
         with self._lock:
             self._count = 0
+            self.engine.reset()
             if self.journal is not None:
                 self.journal.clear()
             if self.gate is not None:
@@ -237,7 +254,7 @@ class Simulation:
     def _answer(self, request: Request) -> Steps:
         if self._is_watching:
             return self._watched(request)
-        return _unwatched(request.ask())
+        return unwatched_steps(request.ask())
 
     def _watched(self, request: Request) -> Steps:
         progress = self._open(request)
@@ -255,7 +272,7 @@ class Simulation:
         with self._lock:
             index, self._count = self._count, self._count + 1
             started = self.clock.monotonic()
-            fault = None if self.faults is None else self.faults.pick(request.path, now=started)
+            fault = self._fault(request, started)
         entry = None
         if self.journal is not None:
             kind = None if fault is None else fault.kind
@@ -263,10 +280,17 @@ class Simulation:
             entry = self.journal.open(time=self.clock.now(), fault=kind, **facts)
         return Progress(request=request, index=index, started=started, entry=entry, fault=fault)
 
+    def _fault(self, request: Request, now: float) -> Fault | None:
+        is_misplaced = request.path == MESSAGES_PATH and request.method != "POST"
+        if self.faults is None or is_misplaced:
+            return None
+        return self.faults.pick(request.path, now=now)
+
     def _steps(self, progress: Progress) -> Steps:
         fault, request = progress.fault, progress.request
         if fault is not None and _refuses(fault, request):
-            yield error_answer(fault, new_id("req"))
+            refusal = self.engine.refuse(fault.error(), headers=fault.headers)
+            yield Answer(refusal.status, refusal.headers, refusal.body)
             return
         for early in early_steps(fault):
             yield early
@@ -313,13 +337,13 @@ class Simulation:
                 response = with_ending(response, progress.taken.reply)
             if self.gate is None or request.model is None:
                 return response
-            model_class, _ = self._class_of(request.model)
+            model_class, _ = self.tariff.class_of(request.model)
             return self.gate.admit(progress, response, model_class)
 
     def _tempo(self, progress: Progress) -> Tempo | None:
         if self.physics is None or progress.request.path != MESSAGES_PATH:
             return None
-        model_class, token_factor = self._class_of(progress.request.model)
+        model_class, token_factor = self.tariff.class_of(progress.request.model)
         return self.physics.tempo(
             model_class,
             Usage.from_api(progress.usage),
@@ -346,46 +370,12 @@ class Simulation:
                 self.script.give_back(progress.taken)
 
     def _cost(self, progress: Progress) -> Money | None:
-        model, usage = progress.request.model, progress.usage
+        model = progress.request.model
         if model is None or not progress.has_begun:
             return None
-        return self._catalog.price(
-            model,
-            Usage.from_api(usage),
-            at=self._today(),
-            geo=usage.get("inference_geo"),
-            fast=usage.get("speed") == "fast",
-        )
-
-    def _class_of(self, model_name: str | None) -> tuple[str, float]:
-        """Return the class of a model, and how many tokens it makes of a text."""
-        model = None if model_name is None else self._catalog.get(model_name)
-        if model is None:
-            return model_name or "", 1.0
-        return model.tier or model.id, model.token_factor
-
-    def _today(self) -> date:
-        return utc_day(self.clock)
+        return self.tariff.cost(model, progress.usage)
 
 
 def _refuses(fault: Fault, request: Request) -> bool:
     """Return whether a fault is an error answer: a plain request has no stream to break off."""
     return fault.answers_itself or (fault.kind == "error_event" and not request.is_streamed)
-
-
-def _unwatched(response: EngineResponse) -> Steps:
-    if response.events is None:
-        response.begin()
-        yield Answer(response.status, response.headers, response.body)
-        return
-    yield Head(response.status, response.headers)
-    yield from stream_steps(response.events, None, None)
-
-
-def _read_object(body: bytes) -> dict[str, Any] | None:
-    """Return the decoded body; None where it is no JSON object: the engine says why."""
-    try:
-        value = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None

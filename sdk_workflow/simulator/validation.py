@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sdk_workflow.simulator.cache_rules import check_breakpoints, check_marker
-from sdk_workflow.simulator.errors import invalid_request, not_found
+from sdk_workflow.simulator.errors import ApiError, invalid_request, not_found
 from sdk_workflow.simulator.feature_rules import check_features, check_harmless
 from sdk_workflow.simulator.message_rules import MessageRules, check_messages, check_system
 from sdk_workflow.simulator.parameters import fields_for
@@ -103,11 +103,20 @@ def check_request(
     check_fields(params, ground)
     model = find_model(params["model"], catalog, today)
     check_features(params, is_count=ground.is_count)
+    _check_fallback_models(params.get("fallbacks"), catalog, today)
     check_harmless(params)
     if not ground.is_count:
         _check_output(params, model, ground)
     _check_prompt(params, model, ground, today)
     return model
+
+
+def _check_fallback_models(fallbacks: Any, catalog: ModelCatalog, today: date) -> None:
+    for index, fallback in enumerate(() if fallbacks in (None, "default") else fallbacks):
+        try:
+            find_model(fallback["model"], catalog, today)
+        except ApiError as error:
+            raise invalid_request(f"fallbacks.{index}.{error.message}") from error
 
 
 def check_fields(params: Any, ground: Ground) -> None:

@@ -8,6 +8,7 @@ It loads nothing of the library before a fixture is used.
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["simulator", "simulator_url", "simulator_verdict"]
 
 _MARKER = (
-    "simulator(script=..., faults=..., limits=..., physics=..., clock=..., seed=...): "
+    "simulator(script=..., faults=..., limits=..., physics=..., clock=..., seed=..., lenient=...): "
     "the conditions of the `simulator` fixtures (sdk_workflow.testing.Simulator)"
 )
 
@@ -34,10 +35,12 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture
 def simulator(request: pytest.FixtureRequest) -> Simulator:
     """Return a simulator of the test's own, under the conditions of its `simulator` marker."""
+    from sdk_workflow._internal.suggest import did_you_mean
     from sdk_workflow.exceptions import UsageError
     from sdk_workflow.testing.simulator import Simulator
 
     options: dict[str, Any] = {}
+    known = tuple(inspect.signature(Simulator).parameters)
     # The closest marker last, so that a test may change one option of its class or module.
     for marker in reversed(list(request.node.iter_markers("simulator"))):
         if marker.args:
@@ -45,6 +48,14 @@ def simulator(request: pytest.FixtureRequest) -> Simulator:
                 f"The marker `simulator` has the positional argument {marker.args[0]!r}.",
                 hint="Give its arguments by name, such as faults='529@0'.",
             )
+        for name in marker.kwargs:
+            if name not in known:
+                # In the message: pytest shows no hints.
+                guess = did_you_mean(name, known)
+                raise UsageError(
+                    f"The marker `simulator` has the unknown argument {name!r}. {guess}".rstrip(),
+                    hint=f"There are {', '.join(known)}.",
+                )
         options.update(marker.kwargs)
     return Simulator(**options)
 

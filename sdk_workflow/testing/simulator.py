@@ -34,6 +34,7 @@ class Simulator:
         physics: How long answers take; nothing takes time by default.
         clock: Where time comes from; the machine's clock by default.
         seed: Varies wording, ids and chance.
+        lenient: Whether beta features and parameters that are unknown are tolerated.
         middleware: Layers around each call of `client`, the first outermost.
 
     Raises:
@@ -58,10 +59,17 @@ class Simulator:
         physics: Physics | None = None,
         clock: Clock | None = None,
         seed: int = 0,
+        lenient: bool = False,
         middleware: Sequence[Middleware] = (),
     ) -> None:
         self.simulation = Simulation.build(
-            clock=clock, seed=seed, script=script, faults=faults, limits=limits, physics=physics
+            clock=clock,
+            seed=seed,
+            script=script,
+            faults=faults,
+            limits=limits,
+            physics=physics,
+            lenient=lenient,
         )
         self.clock = self.simulation.clock
         self.transport = SimulatorTransport(self.simulation)

@@ -238,7 +238,7 @@ def _become_command(orders: dict[str, Any]) -> None:  # pragma: no cover - a for
             _landlock.confine(orders["rules"], _landlock.LinuxKernel())
         os.chdir(orders["cwd"])  # only now: confinement may have mounted it anew
         argv = orders["argv"]
-        os.execvpe(argv[0], argv, orders["env"])  # noqa: S606 # nosec B606 - its purpose
+        os.execvpe(argv[0], argv, orders["env"])  # noqa: S606 # nosec B606 # its purpose
     except BaseException as error:  # noqa: BLE001 - a fork must never return into its parent's code
         text = f"{type(error).__name__}: {error}"
         os.write(report, json.dumps({"error": text}).encode() + b"\n")

@@ -17,7 +17,7 @@ from sdk_workflow.tools._secrets import system_secrets
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-TEMPORARY = "/tmp"  # noqa: S108 # nosec B108 - a mount point: the sandbox's own, for one command
+TEMPORARY = "/tmp"  # noqa: S108 # nosec B108 # a mount point of the sandbox
 
 _SYSTEM = (
     *("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt", "/nix"),

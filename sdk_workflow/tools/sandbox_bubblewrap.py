@@ -11,14 +11,15 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from typing_extensions import override
+
 from sdk_workflow.tools._view import TEMPORARY, view_of
-from sdk_workflow.tools.sandbox_process import Orders, run_command, try_program
+from sdk_workflow.tools.sandbox_process import LauncherSandbox, Orders, try_program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from sdk_workflow.tools._view import View
-    from sdk_workflow.tools.sandbox_process import CommandResult
 
 __all__ = ["BubblewrapSandbox", "find_bubblewrap"]
 
@@ -28,7 +29,7 @@ _MARK = "confined"
 _NO_NESTING = ("--disable-userns",)
 
 
-class BubblewrapSandbox:
+class BubblewrapSandbox(LauncherSandbox):
     """Runs commands under `bwrap`.
 
     The system's programs and the Python that runs us are visible but read-only; the working
@@ -58,19 +59,7 @@ class BubblewrapSandbox:
         self._hidden = tuple(hidden)
         self._options = tuple(options)
 
-    async def run(
-        self,
-        argv: Sequence[str],
-        *,
-        cwd: Path,
-        env: Mapping[str, str],
-        timeout_seconds: float,
-        max_output_bytes: int,
-    ) -> CommandResult:
-        """Run a command to its end or its time limit, then end everything that it started."""
-        orders = self.orders(argv, cwd=cwd, env=env, timeout_seconds=timeout_seconds)
-        return await run_command(orders, max_output_bytes=max_output_bytes)
-
+    @override
     def orders(
         self, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeout_seconds: float
     ) -> Orders:

@@ -11,14 +11,15 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
 from sdk_workflow.tools._view import TEMPORARY, view_of
-from sdk_workflow.tools.sandbox_process import Orders, run_command, try_command
+from sdk_workflow.tools.sandbox_process import LauncherSandbox, Orders, try_command
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from sdk_workflow.tools._view import View
-    from sdk_workflow.tools.sandbox_process import CommandResult
 
 __all__ = ["LandlockSandbox", "find_landlock"]
 
@@ -29,7 +30,7 @@ _PROC = "/proc"
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 
 
-class LandlockSandbox:
+class LandlockSandbox(LauncherSandbox):
     """Runs commands that may read the system, and write the working directory only.
 
     The system's programs and the Python that runs us are readable; the working directory is
@@ -49,19 +50,7 @@ class LandlockSandbox:
     def __init__(self, *, hidden: Sequence[Path]) -> None:
         self._hidden = tuple(hidden)
 
-    async def run(
-        self,
-        argv: Sequence[str],
-        *,
-        cwd: Path,
-        env: Mapping[str, str],
-        timeout_seconds: float,
-        max_output_bytes: int,
-    ) -> CommandResult:
-        """Run a command to its end or its time limit, then end everything that it started."""
-        orders = self.orders(argv, cwd=cwd, env=env, timeout_seconds=timeout_seconds)
-        return await run_command(orders, max_output_bytes=max_output_bytes)
-
+    @override
     def orders(
         self, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeout_seconds: float
     ) -> Orders:

@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import json
 import sys
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CommandResult",
+    "LauncherSandbox",
     "Orders",
     "OutputBuffer",
     "private_folder",
@@ -110,6 +112,29 @@ class OutputBuffer:
         return f"{head}\n[... {self._dropped:,} bytes left out ...]\n{tail}"
 
 
+class LauncherSandbox(ABC):
+    """Runs commands by orders to the launcher; what they are is each mechanism's own business."""
+
+    @abstractmethod
+    def orders(
+        self, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeout_seconds: float
+    ) -> Orders:
+        """Return what the launcher is told."""
+
+    async def run(
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: Path,
+        env: Mapping[str, str],
+        timeout_seconds: float,
+        max_output_bytes: int,
+    ) -> CommandResult:
+        """Run a command to its end or its time limit, then end everything that it started."""
+        orders = self.orders(argv, cwd=cwd, env=env, timeout_seconds=timeout_seconds)
+        return await run_command(orders, max_output_bytes=max_output_bytes)
+
+
 async def run_command(orders: Orders, *, max_output_bytes: int) -> CommandResult:
     """Run a command under the launcher to its end.
 
@@ -138,12 +163,12 @@ def try_command(orders: Orders) -> str:
     This is how a mechanism is probed: by doing what it will have to do. The command must print
     little, since its output is read after its end.
     """
-    import subprocess  # nosec B404 - our own launcher
+    import subprocess  # nosec B404 # our own launcher
 
     argv, env = launcher_invocation()
     pipe = subprocess.PIPE
     try:
-        with subprocess.Popen(  # noqa: S603 # nosec B603 - our own launcher
+        with subprocess.Popen(  # noqa: S603 # nosec B603 # our own launcher
             argv, stdin=pipe, stdout=pipe, stderr=pipe, env=env, start_new_session=True
         ) as process:
             # Standard input must stay open meanwhile: its end is the sign to give up.
@@ -165,10 +190,10 @@ def try_program(orders: Orders) -> str:
 
     For a program that ends all that it started when it is killed itself, as bubblewrap does.
     """
-    import subprocess  # nosec B404 - what the sandbox would run
+    import subprocess  # nosec B404 # what the sandbox would run
 
     try:
-        done = subprocess.run(  # noqa: S603 # nosec B603 - what the sandbox would run
+        done = subprocess.run(  # noqa: S603 # nosec B603 # what the sandbox would run
             orders.argv,
             cwd=orders.cwd,
             env=dict(orders.env),

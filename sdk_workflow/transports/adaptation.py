@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sdk_workflow.exceptions import ContextOverflow, RequestRejected
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable
 
     from sdk_workflow.exceptions import LLMError
     from sdk_workflow.transports.capabilities import CapabilityProfile
@@ -53,7 +54,7 @@ class Endpoint:
 
     def adapted(self, body: Body) -> Body:
         """Return the body without what the server is known not to understand."""
-        names = self._missing | self._missing_of_model.get(body.get("model", ""), set())
+        names = self._missing | self._missing_of_model.get(str(body.get("model")), set())
         return without(body, names) if names else body
 
     async def send(self, body: Body, send: Callable[[Body], Awaitable[ResultT]]) -> ResultT:
@@ -74,7 +75,7 @@ class Endpoint:
             result = await send(without(first, names))
         except RequestRejected:
             raise refusal from refusal.__cause__  # what was left out was not to blame
-        self._remember(names, body.get("model", ""))
+        self._remember(names, str(body.get("model")))
         return result
 
     def lacks_counting(self, error: LLMError, model: str) -> bool:
@@ -86,7 +87,7 @@ class Endpoint:
         if error.status not in _NO_ENDPOINT:
             return False
         if self._profile.is_first_party:
-            return "_error" not in error.message.partition(":")[0]
+            return not _speaks_api(error)
         return model not in error.message
 
     def note_no_counting(self) -> None:
@@ -101,7 +102,8 @@ class Endpoint:
         named = {name for name in used if FEATURES[name].named.search(error.message)}
         if self._profile.is_first_party:
             return named if _NOT_UNDERSTOOD.search(error.message) else set()
-        return named or used
+        # Who answers in the API's own envelope names what it refuses; other servers just refuse.
+        return named if named or _speaks_api(error) else used
 
     def _remember(self, names: Iterable[str], model: str) -> None:
         for name in names:
@@ -115,6 +117,11 @@ class Endpoint:
                 FEATURES[name].title,
                 FEATURES[name].instead,
             )
+
+
+def _speaks_api(error: LLMError) -> bool:
+    """Tell whether an error came in the API's own envelope, which begins with its type."""
+    return "_error" in error.message.partition(":")[0]
 
 
 _REFUSALS = frozenset({400, 404, 422})
@@ -180,7 +187,19 @@ def _without_marks(value: Any, *, is_top: bool = True) -> Any:
 
 
 def _speaks_as_system(body: Mapping[str, Any]) -> bool:
-    return any(message.get("role") == "system" for message in body.get("messages") or ())
+    messages = body.get("messages")
+    if not isinstance(messages, (list, tuple)) or not all(map(_is_message, messages)):
+        return False  # what is malformed stays as it is: the server says what is wrong with it
+    return any(message["role"] == "system" for message in messages)
+
+
+def _is_message(value: Any) -> bool:
+    if not isinstance(value, Mapping) or "role" not in value:
+        return False
+    content = value.get("content")
+    if isinstance(content, (list, tuple)):
+        return all(isinstance(block, Mapping) for block in content)
+    return isinstance(content, str)
 
 
 def _as_tagged_user_text(body: Body) -> Body:
@@ -209,7 +228,7 @@ def _blocks(message: Mapping[str, Any]) -> list[Any]:
     blocks = [{"type": "text", "text": content}] if isinstance(content, str) else list(content)
     if message["role"] != "system":
         return blocks
-    text = "\n".join(block["text"] for block in blocks if block.get("type") == "text")
+    text = "\n".join(str(block.get("text", "")) for block in blocks if block.get("type") == "text")
     marks = [block["cache_control"] for block in blocks if "cache_control" in block]
     mark = {"cache_control": marks[-1]} if marks else {}
     return [{"type": "text", "text": f"<system>\n{text}\n</system>", **mark}]

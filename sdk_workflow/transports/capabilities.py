@@ -10,6 +10,8 @@ import re
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
+from sdk_workflow.exceptions import ConfigError
+
 __all__ = ["CapabilityProfile", "profile_of"]
 
 _NEWEST = "2026-10-21"
@@ -90,12 +92,22 @@ _BY_HOST: tuple[tuple[re.Pattern[str], CapabilityProfile], ...] = (
 def profile_of(base_url: str | None) -> CapabilityProfile:
     """Return what is known about the server at an address; None is Anthropic's own API.
 
+    Raises:
+        ConfigError: If it is no address.
+
     Example:
         >>> profile_of(None).name, profile_of("http://localhost:11434").name
         ('first party', 'Anthropic-compatible')
     """
     if base_url is None:
         return FIRST_PARTY
-    host = urlsplit(base_url).hostname or ""
+    try:
+        host = urlsplit(base_url).hostname or ""
+    except ValueError as error:
+        raise ConfigError(
+            f"The base URL cannot be read: {error}.",
+            code="invalid_base_url",
+            hint="Set base_url or ANTHROPIC_BASE_URL to an http or https address.",
+        ) from error
     found = (profile for pattern, profile in _BY_HOST if pattern.fullmatch(host))
     return next(found, _COMPATIBLE)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from sdk_workflow._internal.api_errors import error_from_response
+from sdk_workflow._internal.redaction import redact_text
 from sdk_workflow.exceptions import ConfigError, ServiceUnavailable
 
 if TYPE_CHECKING:
@@ -30,25 +31,21 @@ def typed_errors(secrets: Sequence[str], *, now: float) -> Iterator[None]:
         ConfigError: If the SDK finds no usable credentials.
     """
     import anthropic
+    import httpx2
 
     try:
         yield
     except anthropic.APIStatusError as error:
+        body = _read(redact_text(error.response.text, secrets=secrets))
         headers = plain_headers(error.response)
-        body = _masked(error.response.text, secrets)
         raise error_from_response(error.status_code, body, headers, now=now) from error
     except anthropic.APITimeoutError as error:
-        raise ServiceUnavailable(
-            "The API did not answer within the SDK's time limit.",
-            code="timeout",
-            hint="Try again, or ask for fewer output tokens at once.",
+        raise _timed_out(
+            has_connected=type(error.__cause__) is not httpx2.ConnectTimeout
         ) from error
-    except anthropic.APIConnectionError as error:
-        raise ServiceUnavailable(
-            f"The API could not be reached: {error.__cause__ or error}",
-            code="connection_failed",
-            hint="Check the network and ANTHROPIC_BASE_URL.",
-        ) from error
+    except (anthropic.APIConnectionError, httpx2.RequestError) as error:
+        # The SDK reads the body of a refusal, and lets through what breaks meanwhile.
+        raise _unreachable(error.__cause__ or error) from error
     except anthropic.AnthropicError as error:
         raise _sdk_refused(error) from error
     except TypeError as error:
@@ -63,14 +60,30 @@ def plain_headers(response: httpx2.Response) -> dict[str, str]:
     return {name.lower(): value for name, value in response.headers.items()}
 
 
-def _masked(text: str, secrets: Sequence[str]) -> Any:
-    """Return the body of an error, JSON where it is, without any secret."""
-    for secret in secrets:
-        text = text.replace(secret, "****")
+def _read(text: str) -> Any:
+    """Return the body of an error: JSON where it is, and else as it stands."""
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
+
+
+def _timed_out(*, has_connected: bool) -> ServiceUnavailable:
+    if not has_connected:
+        return _unreachable("there was no connection within the time limit")
+    return ServiceUnavailable(
+        "The API did not answer within the SDK's time limit.",
+        code="timeout",
+        hint="Try again, or ask for fewer output tokens at once.",
+    )
+
+
+def _unreachable(why: object) -> ServiceUnavailable:
+    return ServiceUnavailable(
+        f"The API could not be reached: {why}",
+        code="connection_failed",
+        hint="Check the network and ANTHROPIC_BASE_URL.",
+    )
 
 
 def _sdk_refused(error: Exception) -> ConfigError:

@@ -1,6 +1,7 @@
 """How long a transport waits for a server: for a connection, a first piece of content, the next one.
 
-Only waits for the server count. Whoever listens to a stream may take as much time as they like.
+Only waits for the server end a request. Whoever listens to a stream may take as much time as they
+like, but it counts towards the total.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from sdk_workflow.exceptions import LLMError
 
-__all__ = ["Timeouts", "Watch"]
+__all__ = ["Timeouts", "Watch", "out_of_time"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +43,14 @@ class Timeouts:
     first_token_seconds: float = 120.0
     idle_seconds: float = 60.0
     total_seconds: float = 600.0
+
+
+def out_of_time(limits: Timeouts) -> DeadlineExceeded:
+    """Return the error of a request that took longer than it may in all."""
+    return DeadlineExceeded(
+        f"The API did not finish its reply within {limits.total_seconds:g} s.",
+        hint="Raise request_timeout_seconds, or ask for less at once.",
+    )
 
 
 class Watch:
@@ -105,18 +114,16 @@ class Watch:
         """Stop waiting: it is the listener's turn."""
         self._scope.deadline = float("inf")
 
-    def error(self, partial_text: str) -> LLMError:
+    def error(self, partial_text: str, *, request_id: str | None = None) -> LLMError:
         """Return what the limit that was reached comes to."""
         limits = self._timeouts
         if self._expected == "total":
-            return DeadlineExceeded(
-                f"The API did not finish its reply within {limits.total_seconds:g} s.",
-                hint="Raise request_timeout_seconds, or ask for less at once.",
-            )
+            return out_of_time(limits)
         if self._expected == "idle":
             return StreamInterrupted(
                 f"The API sent nothing for {limits.idle_seconds:g} s in the middle of its reply.",
                 partial_text=partial_text,
+                request_id=request_id,
                 code="idle_timeout",
                 hint="Send the request again; what arrived so far is not the answer.",
             )

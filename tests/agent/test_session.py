@@ -444,6 +444,44 @@ async def test_time_to_first_token_counts_from_the_start_of_the_run() -> None:
     assert (result.time_to_first_token_ms, result.duration_ms) == (500.0, 1500.0)
 
 
+async def test_time_to_first_token_is_that_of_the_attempt_that_answered() -> None:
+    clock = VirtualClock()
+
+    async def broken_once(call: Call) -> Reply:
+        assert call.emit is not None
+        for _attempt in range(2):
+            await call.emit({"type": "message_start"})
+            clock.advance(0.5)
+            delta = {"type": "text_delta", "text": "x"}
+            await call.emit({"type": "content_block_delta", "index": 0, "delta": delta})
+        return text_reply("x")
+
+    result = await open_session(broken_once, clock=clock).message("Hi")
+
+    assert result.time_to_first_token_ms == 1000.0
+
+
+async def test_time_to_first_token_is_that_of_the_first_reply_with_text() -> None:
+    clock = VirtualClock()
+
+    def saying(answer: Reply) -> Any:
+        async def say(call: Call) -> Reply:
+            assert call.emit is not None
+            clock.advance(0.5)
+            await call.emit({"type": "message_start"})
+            delta = {"type": "text_delta", "text": "x"}
+            await call.emit({"type": "content_block_delta", "index": 0, "delta": delta})
+            return answer
+
+        return say
+
+    silent = tool_reply(("nothing", {}))
+    script = (silent, saying(silent), saying(text_reply("x")))
+    result = await open_session(*script, clock=clock).message("Hi")
+
+    assert (result.turns, result.time_to_first_token_ms) == (3, 500.0)
+
+
 async def test_memory_strategy_picks_what_is_sent() -> None:
     class LastOnly:
         def select(self, history: Sequence[Message]) -> Sequence[Message]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import signal
@@ -13,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.cli.program import QUESTION, assert_error, wait_until
+from tests.cli.program import QUESTION, Outcome, assert_error, wait_until
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Invoke
-    from tests.cli.program import Outcome, Program
+    from tests.cli.program import Program
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and pipes of POSIX")
 
@@ -45,6 +44,19 @@ def _command_line(path: Path) -> bytes:
         return b""
 
 
+def _interrupted(program: Program, nap: str, *arguments: str) -> Outcome:
+    """Run the program until it runs the command, send Ctrl-C, and return what it left behind."""
+    process = program.start("run", "--tools", "bash", *arguments)
+    try:
+        wait_until(lambda: _runs_or_failed(process, nap))
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=15)
+    finally:
+        process.kill()
+        process.communicate()
+    return Outcome(code=process.returncode, out=out.decode(), err=err.decode())
+
+
 needs_proc = pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="no /proc")
 needs_full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
 
@@ -66,35 +78,21 @@ def test_the_time_limit_ends_the_run_and_its_command(program: Program, nap: str)
 def test_ctrl_c_ends_the_run_and_its_command(
     arguments: list[str], program: Program, nap: str
 ) -> None:
-    process = program.start("run", "--tools", "bash", *arguments, f"run `{nap}`")
-    try:
-        wait_until(lambda: _runs_or_failed(process, nap))
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=15)
-    finally:
-        process.kill()
-        process.communicate()
+    outcome = _interrupted(program, nap, *arguments, f"run `{nap}`")
 
-    assert process.returncode == 130
-    assert b"Traceback" not in err
+    assert outcome.code == 130
+    assert "Traceback" not in outcome.err
     wait_until(lambda: not _is_running(nap))
 
 
 @needs_proc
 def test_ctrl_c_ends_a_batch_with_the_answers_so_far(program: Program, nap: str) -> None:
     (program.folder / "prompts.jsonl").write_text(f'"Who goes there?"\n"run `{nap}`"\n', "utf-8")
-    process = program.start("run", "--tools", "bash", "--input", "prompts.jsonl")
-    try:
-        wait_until(lambda: _runs_or_failed(process, nap))
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=15)
-    finally:
-        process.kill()
-        process.communicate()
+    outcome = _interrupted(program, nap, "--input", "prompts.jsonl")
 
-    assert process.returncode == 130
-    assert b"Traceback" not in err
-    assert b"Who goes there?" in out
+    assert outcome.code == 130
+    assert "Traceback" not in outcome.err
+    assert "Who goes there?" in outcome.out
     wait_until(lambda: not _is_running(nap))
 
 
@@ -102,35 +100,20 @@ def test_ctrl_c_ends_a_batch_with_the_answers_so_far(program: Program, nap: str)
 @pytest.mark.parametrize("output", ["json", "jsonl"])
 def test_ctrl_c_keeps_what_a_batch_has_finished(output: str, program: Program, nap: str) -> None:
     (program.folder / "prompts.jsonl").write_text(f'"Who goes there?"\n"run `{nap}`"\n', "utf-8")
-    batch = ("--input", "prompts.jsonl", "--output", output)
-    process = program.start("run", "--tools", "bash", *batch)
-    try:
-        wait_until(lambda: _runs_or_failed(process, nap))
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=15)
-    finally:
-        process.kill()
-        process.communicate()
+    outcome = _interrupted(program, nap, "--input", "prompts.jsonl", "--output", output)
 
-    assert process.returncode == 130
-    assert b"Who goes there?" in out
-    assert b"1 of 2 prompts answered" in err
-    assert b"Not answered: line 2." in err
+    assert outcome.code == 130
+    assert "Who goes there?" in outcome.out
+    assert "1 of 2 prompts answered" in outcome.err
+    assert "Not answered: line 2." in outcome.err
 
 
 @needs_proc
 @pytest.mark.parametrize("output", ["json", "jsonl"])
 def test_ctrl_c_is_told_to_programs_too(output: str, program: Program, nap: str) -> None:
-    process = program.start("run", "--tools", "bash", "--output", output, f"run `{nap}`")
-    try:
-        wait_until(lambda: _runs_or_failed(process, nap))
-        process.send_signal(signal.SIGINT)
-        out, _ = process.communicate(timeout=15)
-    finally:
-        process.kill()
-        process.communicate()
+    outcome = _interrupted(program, nap, "--output", output, f"run `{nap}`")
 
-    assert json.loads(out.splitlines()[-1])["error"]["code"] == "interrupted"
+    assert outcome.records[-1]["error"]["code"] == "interrupted"
 
 
 @needs_full

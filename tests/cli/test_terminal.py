@@ -22,7 +22,7 @@ ESCAPE = b"\x1b"
 COLOUR = b"\x1b[3"
 
 
-def _on_terminal(
+def on_terminal(
     program: Program, *arguments: str, env: Mapping[str, str], with_stdout: bool = False
 ) -> tuple[bytes, bytes, int]:
     """Return stdout, what the terminal showed, and the exit code; stderr is the terminal."""
@@ -53,7 +53,7 @@ def batch(program: Program) -> list[str]:
 
 
 def test_a_batch_shows_a_progress_bar_on_a_terminal(program: Program, batch: list[str]) -> None:
-    out, shown, code = _on_terminal(program, *batch, env={"TERM": "xterm-256color"})
+    out, shown, code = on_terminal(program, *batch, env={"TERM": "xterm-256color"})
 
     assert code == 0
     assert b"12/12" in shown
@@ -75,20 +75,20 @@ def test_a_batch_shows_no_progress_bar_where_stderr_is_no_terminal(
 
 
 def test_a_quiet_batch_shows_nothing_on_a_terminal(program: Program, batch: list[str]) -> None:
-    _, shown, code = _on_terminal(program, *batch, "-q", env={"TERM": "xterm-256color"})
+    _, shown, code = on_terminal(program, *batch, "-q", env={"TERM": "xterm-256color"})
 
     assert (code, shown) == (0, b"")
 
 
 def test_a_dumb_terminal_gets_no_escape_codes(program: Program, batch: list[str]) -> None:
-    _, shown, code = _on_terminal(program, *batch, env={"TERM": "dumb"})
+    _, shown, code = on_terminal(program, *batch, env={"TERM": "dumb"})
 
     assert code == 0
     assert ESCAPE not in shown
 
 
 def test_no_color_is_respected_on_a_terminal(program: Program, batch: list[str]) -> None:
-    _, shown, code = _on_terminal(program, *batch, env={"TERM": "xterm-256color", "NO_COLOR": "1"})
+    _, shown, code = on_terminal(program, *batch, env={"TERM": "xterm-256color", "NO_COLOR": "1"})
 
     assert code == 0
     assert b"12/12" in shown
@@ -96,7 +96,7 @@ def test_no_color_is_respected_on_a_terminal(program: Program, batch: list[str])
 
 
 def test_an_answer_is_streamed_to_a_terminal_and_the_notice_with_it(program: Program) -> None:
-    _, shown, code = _on_terminal(
+    _, shown, code = on_terminal(
         program, "run", QUESTION, env={"TERM": "xterm-256color"}, with_stdout=True
     )
 

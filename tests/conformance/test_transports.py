@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
+from anthropic.types import TextBlock
 
 from sdk_workflow.exceptions import ContextOverflow, LLMError, RequestRejected
 from sdk_workflow.protocols import Transport
@@ -317,3 +318,31 @@ async def test_closing_twice_does_nothing(transport: Transport) -> None:
 
 async def test_what_was_never_used_can_be_closed(transport: Transport) -> None:
     await transport.aclose()
+
+
+def endless() -> dict[str, Any]:
+    circle: dict[str, Any] = {}
+    circle["again"] = circle
+    return circle
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["\ud800", b"bytes", float("nan"), 10**5000, endless(), object()],
+    ids=["half a pair", "bytes", "nan", "5000 digits", "circle", "object"],
+)
+async def test_what_json_cannot_carry_is_refused_with_its_place(
+    transport: Transport, value: Any
+) -> None:
+    tool = {**READ.to_api(), "input_schema": {"type": "object", "default": value}}
+    call = ask(tools=(tool,))
+    for refused in (transport.send, transport.count_tokens):
+        with pytest.raises(RequestRejected, match=r"tools\.0\.input_schema\.default") as caught:
+            await refused(call)
+        assert (caught.value.code, caught.value.retryable) == ("unencodable_request", False)
+
+
+async def test_objects_that_stand_for_json_are_read_as_json(transport: Transport) -> None:
+    block = TextBlock(type="text", text="Hello")
+    reply = await transport.send(ask(messages=({"role": "user", "content": (block,)},)))
+    assert reply.stop_reason == "end_turn"

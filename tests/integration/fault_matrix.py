@@ -1,10 +1,12 @@
 """Every fault of the network against the client as it is wired, and the table of what comes of it.
 
-python tests/integration/fault_matrix.py      writes the table into docs/resilience.md
+python tests/integration/fault_matrix.py            prints the table as it was observed
+python tests/integration/fault_matrix.py --write    writes it into docs/resilience.md as well
 """
 
 from __future__ import annotations
 
+import argparse
 import socket
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -278,6 +280,18 @@ FAULTS = (
         of_streams=True,
     ),
     Fault(
+        name="stall after the whole reply",
+        scripts=[[streamed(None, silent)]],
+        requests=(1, 1),
+        of_streams=True,
+    ),
+    Fault(
+        name="reset after the whole reply",
+        scripts=[[streamed(None, aborting(b"event: con"))]],
+        requests=(1, 1),
+        of_streams=True,
+    ),
+    Fault(
         name="connection refused",
         scripts=[],
         plain="ServiceUnavailable (connection_failed)",
@@ -396,5 +410,16 @@ async def _observed() -> dict[tuple[str, str], str]:
     return found
 
 
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Do what the command line asks for."""
+    parser = argparse.ArgumentParser(description="Every fault against the client.")
+    parser.add_argument("--write", action="store_true", help="put the table into the page as well")
+    chosen = parser.parse_args(arguments)
+    found = table(anyio.run(_observed))
+    print(found)  # noqa: T201 - what it was asked for
+    if chosen.write:
+        write_page(found)
+
+
 if __name__ == "__main__":
-    write_page(table(anyio.run(_observed)))
+    main()

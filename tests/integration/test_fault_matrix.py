@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import anthropic
 import pytest
 
+from tests.integration import fault_matrix
 from tests.integration.fault_matrix import (
     FAULTS,
     MODES,
@@ -17,6 +18,8 @@ from tests.integration.fault_matrix import (
 )
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.integration.fault_matrix import Fault, Mode
 
 pytestmark = pytest.mark.socket
@@ -40,6 +43,27 @@ async def test_a_fault_is_recovered_from_or_told_as_documented(fault: Fault, mod
         assert cell.requests == fault.requests[mode.is_streamed]
         assert (cell.reply is not None) == (cell.outcome == "recovered")
         assert cell.seconds < fault.limit_seconds + _MARGIN_SECONDS
+
+
+@pytest.mark.parametrize("arguments", [[], ["--write"]])
+def test_the_matrix_is_printed_and_written_only_when_asked(
+    arguments: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    async def observed() -> dict[tuple[str, str], str]:
+        return dict.fromkeys(documented(), "observed")
+
+    page = tmp_path / "page.md"
+    page.write_bytes(fault_matrix.PAGE.read_bytes())
+    monkeypatch.setattr(fault_matrix, "PAGE", page)
+    monkeypatch.setattr(fault_matrix, "_observed", observed)
+    fault_matrix.main(arguments)
+    printed = capsys.readouterr().out.strip()
+    assert printed.startswith("| fault | plain |")
+    assert printed.endswith("| connection refused | observed | observed | observed | observed |")
+    assert (table_of_page() == printed) == bool(arguments)
 
 
 def test_the_page_shows_the_matrix() -> None:

@@ -251,6 +251,22 @@ def test_a_port_that_is_taken_is_an_error_that_says_so(url: str) -> None:
     with pytest.raises(ConfigError, match=f"port {port}") as caught:
         SimulatorServer(Engine(clock=VirtualClock()), port=port).run()
     assert caught.value.code == "address_unavailable"
+    assert caught.value.hint.startswith("Choose another port")
+
+
+@pytest.mark.parametrize("host", ["x" * 70, "192.0.2.1", "nope.invalid"])
+def test_an_address_that_is_not_this_machines_is_an_error_that_says_so(
+    host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if host == "nope.invalid":  # without a question to a name server
+
+        def unknown(*_: object, **__: object) -> None:
+            raise OSError(socket.EAI_NONAME, "Name or service not known")
+
+        monkeypatch.setattr(socket, "create_server", unknown)
+    with pytest.raises(ConfigError, match=host) as caught:
+        SimulatorServer(Engine(clock=VirtualClock()), host=host).run()
+    assert caught.value.hint == "Give an address of this machine, such as 127.0.0.1."
 
 
 def test_the_ipv6_loopback_is_served_where_there_is_one() -> None:

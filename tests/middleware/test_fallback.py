@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from sdk_workflow._internal.held_emit import UnseenEmit
 from sdk_workflow.events import FallbackUsed
 from sdk_workflow.exceptions import (
     DeadlineExceeded,
@@ -152,3 +153,16 @@ async def test_a_stream_that_has_shown_nothing_goes_on_with_another_model() -> N
     reply = await FallbackMiddleware(MODELS)(call, ScriptedTransport(BUSY, text_reply("Hi")).send)
     assert reply.text == "Hi"
     assert len(seen) == 1
+
+
+async def test_a_stream_that_nobody_saw_goes_on_with_another_model_at_any_point() -> None:
+    heard: list[StreamEvent] = []
+
+    async def listen(event: StreamEvent) -> None:
+        heard.append(event)
+
+    transport = ScriptedTransport(breaking("He", BUSY), text_reply("Hello"))
+    call = dataclasses.replace(CALL, emit=UnseenEmit(listen))
+    assert (await FallbackMiddleware(MODELS)(call, transport.send)).text == "Hello"
+    assert heard
+    assert asked(transport) == ["claude-opus-5-5", MODELS[0]]

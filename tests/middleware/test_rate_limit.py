@@ -191,6 +191,23 @@ async def test_without_a_time_limit_the_longest_wait_holds() -> None:
         await middleware(call(), ScriptedTransport().send)
 
 
+async def test_the_longest_wait_bounds_one_for_a_full_window_too() -> None:
+    middleware = limiter(max_wait_seconds=60)
+
+    async def hang(_call: Call) -> Reply:
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(middleware, call(), hang)
+        await anyio.wait_all_tasks_blocked()
+        with pytest.raises(RateLimitError, match="let no call start for 60 s") as caught:
+            await middleware(call(), ScriptedTransport().send)
+        assert (caught.value.code, anyio.current_time()) == ("paced", 60)
+        tasks.cancel_scope.cancel()
+    assert (await middleware(call(), ScriptedTransport(text_reply("Hi")).send)).text == "Hi"
+
+
 async def test_what_was_read_from_the_prompt_cache_does_not_count() -> None:
     middleware = limiter()
     shown = {
@@ -286,3 +303,17 @@ async def test_only_the_first_in_the_queue_asks_the_pacer() -> None:
     lane.leave(first)
     lane.leave(first)
     assert not isinstance(lane.try_turn(second, cost), float)
+
+
+async def test_a_call_that_is_given_up_while_the_lane_is_locked_blocks_nobody() -> None:
+    async def hang(_call: Call) -> Reply:
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    middleware = limiter(window=2)
+    given_up: Any = middleware(call(), hang)
+    given_up.send(None)  # it is under way, in no task
+    lane = middleware._lanes["haiku-5"]
+    with lane._lock:  # as where the garbage collector comes in the middle of the arithmetic
+        given_up.close()
+    assert lane.pacer.in_flight == 0

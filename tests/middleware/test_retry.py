@@ -9,6 +9,7 @@ import anyio
 import pytest
 
 from sdk_workflow._internal.clock import VirtualClock
+from sdk_workflow._internal.held_emit import UnseenEmit
 from sdk_workflow.core.backoff import Backoff, RetryBudget
 from sdk_workflow.core.performance import PerformanceTracer
 from sdk_workflow.events import CallRetried
@@ -222,6 +223,18 @@ async def test_a_stream_that_has_shown_something_is_never_repeated(shown: dict[s
     assert seen == [*OPENING, shown]
 
 
+async def test_a_stream_whose_listener_shows_nothing_is_repeated_at_any_point() -> None:
+    heard: list[StreamEvent] = []
+    call = listening(heard)
+    assert call.emit is not None
+    unseen = dataclasses.replace(call, emit=UnseenEmit(call.emit))
+    transport = ScriptedTransport(
+        attempt([*OPENING, DELTA], StreamInterrupted("cut")), attempt([DELTA], text_reply("He"))
+    )
+    assert (await layer()(unseen, transport.send)).text == "He"
+    assert heard == [*OPENING, DELTA, DELTA]
+
+
 async def test_an_error_of_the_listener_is_not_repeated() -> None:
     error = OverloadedError("of the listener's own call")
 
@@ -256,3 +269,18 @@ async def test_each_retry_is_an_event_of_the_ambient_span() -> None:
         ("retry", 2, "overloaded"),
     ]
     assert span.attributes["http.request.resend_count"] == 2
+
+
+async def test_an_error_whose_class_takes_arguments_of_its_own_is_explained_too() -> None:
+    class Flooded(OverloadedError):
+        def __init__(self, *, level: int) -> None:
+            super().__init__("The harbour is full.")
+            self.level = level
+
+    async def send(_call: Call) -> Reply:
+        raise Flooded(level=3)
+
+    retry = RetryMiddleware(backoff=Backoff(max_retries=1, first_seconds=0.0))
+    with pytest.raises(Flooded, match=r"full \(tried 2 times\)") as caught:
+        await retry(CALL, send)
+    assert caught.value.level == 3

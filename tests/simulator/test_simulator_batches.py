@@ -140,6 +140,48 @@ def test_a_batch_that_takes_a_day_expires() -> None:
     assert results(desk, batch)["a"] == {"type": "expired"}
 
 
+def test_a_batch_that_was_due_long_ago_was_processed_in_time() -> None:
+    desk = Desk()
+    batch = create(desk)
+    desk.clock.advance(48 * 3600)
+    assert get(desk, batch)["request_counts"]["succeeded"] == 1
+    assert get(desk, batch)["ended_at"] == "2026-11-21T00:01:00Z"
+
+
+def test_a_large_batch_is_processed_over_several_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sdk_workflow.simulator.batches._ITEMS_PER_LOOK", 2)
+    desk = Desk()
+    batch, small = create(desk, *map(item, "abcde")), create(desk, item("f"))
+    desk.clock.advance(60)
+    # One look at both: the newest batch first, and of the other as much as is left of the look.
+    listed = desk.http("GET", PATH).body["data"]
+    assert [each["processing_status"] for each in listed] == ["ended", "in_progress"]
+    assert listed[1]["request_counts"] == {
+        "processing": 5, "succeeded": 0, "errored": 0, "canceled": 0, "expired": 0
+    }  # fmt: skip
+    desk.clock.advance(1)
+    assert get(desk, batch)["processing_status"] == "in_progress"
+    assert desk.http("GET", f"{PATH}/{batch['id']}/results").status == 200
+    ended = get(desk, batch)
+    assert (ended["ended_at"], ended["request_counts"]["succeeded"]) == ("2026-11-21T00:01:01Z", 5)
+    assert list(results(desk, batch)) == list("abcde")
+    assert get(desk, small)["ended_at"] == "2026-11-21T00:01:00Z"
+
+
+def test_a_batch_that_is_canceled_half_way_keeps_what_was_done(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sdk_workflow.simulator.batches._ITEMS_PER_LOOK", 2)
+    desk = Desk()
+    batch = create(desk, *map(item, "abcdefg"))
+    desk.clock.advance(60)
+    get(desk, batch)
+    assert desk.http("POST", f"{PATH}/{batch['id']}/cancel").status == 200
+    desk.clock.advance(1)
+    kinds = {name: found["type"] for name, found in results(desk, batch).items()}
+    assert kinds == dict.fromkeys("abcd", "succeeded") | dict.fromkeys("efg", "canceled")
+
+
 def test_a_batch_can_be_deleted_once_it_has_ended() -> None:
     desk = Desk()
     batch = create(desk)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sdk_workflow._internal.clock import VirtualClock
@@ -367,6 +367,8 @@ VALUES: Any = st.recursive(
 )
 
 
+@example({"a": 0}, {"a": False})
+@example([1], [True])
 @given(VALUES, VALUES)
 def test_two_values_differ_somewhere_exactly_if_they_are_not_equal(first: Any, second: Any) -> None:
     assert list(differences(first, first)) == []

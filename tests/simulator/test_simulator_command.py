@@ -97,6 +97,9 @@ def test_without_options_nothing_takes_time_and_unknown_features_are_refused() -
     ("options", "message"),
     [
         (("--faults", "trunkate"), "Did you mean 'truncate'?"),
+        (("--faults", ""), "The faults are empty"),
+        (("--faults", "529:times=0"), "times is '0'"),
+        (("--limits", "opsu.rpm=1"), "Did you mean 'opus'?"),
         (("--limits", "rmp=5"), "Did you mean 'rpm'?"),
         (("--script", "missing.json"), "missing.json cannot be read"),
         (("--journal", "missing/journal.json"), "there is no folder"),

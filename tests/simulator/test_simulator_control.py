@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import anyio
 import pytest
@@ -13,17 +13,8 @@ from sdk_workflow.simulator.app import create_app
 from sdk_workflow.simulator.control import control, is_local
 from sdk_workflow.simulator.engine import Engine
 from sdk_workflow.simulator.simulation import Simulation
-from tests.simulator.simulated import HEADERS, NOVEMBER_21, ask, params, simulation
-
-if TYPE_CHECKING:
-    from sdk_workflow.simulator.asgi import SimulatorApp
-
-
-def send(simulated: Simulation, method: str, target: str, body: Any = None) -> tuple[int, Any]:
-    raw = b"" if body is None else json.dumps(body).encode()
-    answer = control(simulated, method, f"/__sim/{target}", raw)
-    assert answer.headers["content-type"] == "application/json"
-    return answer.status, answer.body
+from tests.simulator.simulated import NOVEMBER_21, ask, params, simulation
+from tests.simulator.wire import Wire, send
 
 
 def test_the_journal_is_shown_with_its_prompts_when_asked_for_and_cleared() -> None:
@@ -71,6 +62,15 @@ def test_faults_are_replaced_and_taken_away() -> None:
     send(simulated, "DELETE", "faults")
     assert ask(simulated).status == 200
     assert send(simulated, "GET", "faults")[1] == {"faults": [], "script": [], "seed": 0}
+
+
+def test_faults_that_are_set_later_are_left_to_the_chance_of_the_same_seed() -> None:
+    simulated = simulation(seed=7)
+    assert send(simulated, "POST", "faults", "529@50%")[1]["seed"] == 7
+    first = simulation(seed=7, faults="529@50%")
+    outcomes = [[ask(each).status for _ in range(12)] for each in (simulated, first)]
+    assert outcomes[0] == outcomes[1]
+    assert set(outcomes[0]) == {200, 529}
 
 
 def test_a_virtual_clock_is_moved_and_the_machines_is_not() -> None:
@@ -146,48 +146,6 @@ def test_only_this_machine_is_local_and_no_web_page(
     assert is_local(client, headers) is expected
 
 
-class Wire:
-    """An ASGI server of one request."""
-
-    def __init__(self, app: SimulatorApp, method: str, path: str, body: bytes = b"") -> None:
-        self.sent: list[Any] = []
-        self._app = app
-        self._left = anyio.Event()
-        self._parts = [{"type": "http.request", "body": body, "more_body": False}]
-        self.scope: dict[str, Any] = {
-            "type": "http",
-            "method": method,
-            "path": path,
-            "query_string": b"",
-            "headers": [(name.encode(), value.encode()) for name, value in HEADERS.items()],
-            "client": ("127.0.0.1", 5),
-        }
-
-    async def receive(self) -> Any:
-        if self._parts:
-            return self._parts.pop(0)
-        await self._left.wait()
-        return {"type": "http.disconnect"}
-
-    async def send(self, message: Any) -> None:
-        self.sent.append(message)
-
-    async def run(self) -> Wire:
-        await self._app(self.scope, self.receive, self.send)
-        return self
-
-    def leave(self) -> None:
-        self._left.set()
-
-    @property
-    def status(self) -> int:
-        return int(self.sent[0]["status"])
-
-    @property
-    def body(self) -> bytes:
-        return b"".join(message["body"] for message in self.sent[1:])
-
-
 BODY = json.dumps({**params(), "stream": True}).encode()
 PLAIN = json.dumps(params()).encode()
 
@@ -239,7 +197,7 @@ async def test_a_client_that_leaves_ends_a_stall_and_a_long_wait() -> None:
 async def test_a_client_that_leaves_before_its_request_is_complete_gets_nothing() -> None:
     simulated = simulation()
     wire = Wire(create_app(simulated), "POST", "/v1/messages", BODY)
-    wire._parts.clear()
+    wire.parts.clear()
     wire.leave()
     await wire.run()
     assert wire.sent == []
@@ -262,7 +220,7 @@ async def test_without_the_extension_a_reset_leaves_the_response_unfinished() ->
 async def test_a_request_in_parts_is_put_together() -> None:
     wire = Wire(create_app(simulation()), "POST", "/v1/messages")
     first, second = PLAIN[:20], PLAIN[20:]
-    wire._parts[:] = [
+    wire.parts[:] = [
         {"type": "http.request", "body": first, "more_body": True},
         {"type": "http.request", "body": second},
     ]
@@ -272,7 +230,7 @@ async def test_a_request_in_parts_is_put_together() -> None:
 @pytest.mark.anyio
 async def test_an_answer_after_a_wait_is_sent_whole_and_later_messages_are_ignored() -> None:
     wire = Wire(create_app(simulation(faults="slow_headers:seconds=0")), "POST", "/v1/messages")
-    wire._parts[:] = [
+    wire.parts[:] = [
         {"type": "http.request", "body": PLAIN},
         {"type": "http.request", "body": b""},
     ]

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -206,6 +208,16 @@ def test_a_page_that_cannot_be_is_refused(query: str) -> None:
     assert error_of(request(f"/v1/models?{query}"))[0] == 400
 
 
+def test_importing_the_engine_loads_nothing_that_only_some_requests_need() -> None:
+    program = "import sys, sdk_workflow.simulator.engine; print(*sys.modules)"
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    own = "sdk_workflow.simulator."
+    rare = {f"{own}brain", f"{own}schema_faker", "secrets", "jsonschema_rs", "anthropic"}
+    assert not loaded & rare
+
+
 def test_one_model_is_described() -> None:
     described = body_of("/v1/models/claude-sonnet-4-5")
     capabilities = described.pop("capabilities")
@@ -230,7 +242,16 @@ def test_one_model_is_described() -> None:
 
 
 def test_a_model_that_has_retired_stays_on_record_behind_all_others() -> None:
-    assert body_of("/v1/models/claude-opus-4-1")["lifecycle"] == "retired"
+    retired = body_of("/v1/models/claude-opus-4-1")
+    assert retired["lifecycle"] == "retired"
+    # Every request for it is refused: it can do nothing any more.
+    claims = json.dumps(retired["capabilities"])
+    assert '"effort": {"supported": false, "low": {"supported": false}' in claims
+    assert '"supported": true' not in claims
+    living = body_of("/v1/models/claude-haiku-5-5")["capabilities"]
+    assert living["effort"]["supported"]
+    assert living["effort"]["max"]["supported"]
+    assert living["thinking"]["supported"]
     stages = [model["lifecycle"] for model in body_of("/v1/models?limit=1000")["data"]]
     assert stages.index("retired") > stages.index("deprecated")
     assert set(stages[stages.index("retired") :]) == {"retired"}

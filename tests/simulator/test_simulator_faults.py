@@ -109,6 +109,22 @@ def test_a_storm_lasts_half_a_minute_by_default_and_ends_with_a_reset() -> None:
     assert struck(plan, 2) == ["storm", "storm"]
 
 
+def test_a_fault_that_is_built_by_hand_has_no_options_that_its_kind_ignores() -> None:
+    for options in ({"seconds": 3.0}, {"headers": {"retry-after": "1"}}, {"before_headers": True}):
+        with pytest.raises(UsageError, match="no use for"):
+            Fault(kind="truncate", **options)
+    with pytest.raises(UsageError, match="comes before the first"):
+        IndexRange(3, 1)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/v1/messages/", "/v1/messages/count_tokens", "/v1/models/claude-x", "/v1/files/f/content"],
+)
+def test_a_path_is_one_of_the_endpoints(path: str) -> None:
+    assert parse_faults(f"529:path={path}").rules[0].path == path.removesuffix("/")
+
+
 def test_every_key_of_a_fault_can_be_written_in_a_line() -> None:
     line = (
         "status:status=503:error_type=api_error:error_code=x:message=Down:retry-after=2"
@@ -123,13 +139,15 @@ def test_every_key_of_a_fault_can_be_written_in_a_line() -> None:
         message="Down",
         headers={"retry-after": "2", "x-should-retry": "false"},
     )
-    assert fault.error() == {
+    assert fault.error().envelope()["error"] == {
         "type": "api_error",
         "message": "Down",
         "details": {"error_code": "x"},
     }
-    other = parse_faults("stall:after_bytes=9:before_headers=TRUE").rules[0].fault
-    assert other == Fault(kind="stall", after_bytes=9, before_headers=True)
+    other = parse_faults("stall:after_bytes=9:before_headers=FALSE").rules[0].fault
+    assert other == Fault(kind="stall", after_bytes=9)
+    early = parse_faults("reset:before_headers=TRUE").rules[0].fault
+    assert early == Fault(kind="reset", before_headers=True)
 
 
 @pytest.mark.parametrize(
@@ -144,7 +162,7 @@ def test_every_key_of_a_fault_can_be_written_in_a_line() -> None:
     ],
 )
 def test_an_error_answer_has_the_type_of_its_status(fault: Fault, status: int, kind: str) -> None:
-    assert (fault.error_status, fault.error()["type"]) == (status, kind)
+    assert (fault.error().status, fault.error().kind) == (status, kind)
 
 
 def test_a_plan_is_read_from_json_and_toml_files(tmp_path: Path) -> None:
@@ -174,6 +192,21 @@ def test_a_plan_is_read_from_json_and_toml_files(tmp_path: Path) -> None:
         ("stall:after_events=1.5", "after_events is '1.5'", "whole number"),
         ("stall:before_headers=perhaps", "before_headers is 'perhaps'", "true or false"),
         ("error_event:error_type=overload_error", "'overload_error'", "'overloaded_error'"),
+        ("", "The faults are empty", "529@0-1"),
+        (" ; ;", "The faults are empty", "529@0-1"),
+        ("529@3-1", "The requests 3-1 are none", "Write 1-3."),
+        ("529:times=0", "times is '0'", "at least 1"),
+        ("529:path=/v1/mesages", "no endpoint '/v1/mesages'", "Did you mean '/v1/messages'?"),
+        ({"faults": [{"kind": "reset", "path": 5}]}, "no endpoint 5", "The endpoints are"),
+        ("truncate:seconds=3", "'truncate' has no use for 'seconds'", "after_bytes, after_events"),
+        ("truncate:before_headers=true", "no use for 'before_headers'", "It takes after_bytes"),
+        ("slow_headers:status=500", "'slow_headers' has no use for 'status'", "takes seconds."),
+        ("slow_headers:status=529", "'slow_headers' has no use for 'status'", "takes seconds."),
+        ("malformed_body:after_events=1", "no use for 'after_events'", "It takes none."),
+        ("stall:retry-after=2", "'stall' has no use for 'headers'", "before_headers"),
+        ("stall:after_bytes=9:after_events=1", "both 'after_events' and 'after_bytes'", "one of"),
+        ("reset:after_bytes=9:before_headers=true", "both 'before_headers' and", "one of them"),
+        ({"script": [{"kind": "reset", "status": 500}]}, "no use for 'status'", "It takes"),
         ({"fault": []}, "unknown key 'fault'", "Did you mean 'faults'?"),
         ({"faults": {}}, "faults.faults is no list", "one table per fault"),
         ({"script": 5}, "faults.script is no list", "one entry per request"),

@@ -9,10 +9,13 @@ from typing import Any
 
 import pytest
 
+from sdk_workflow._internal.clock import VirtualClock
 from sdk_workflow.simulator.betas import KNOWN_BETAS
 from sdk_workflow.simulator.brain import Thought
 from sdk_workflow.simulator.errors import ApiError
-from tests.simulator.asking import MODEL, Desk, assistant, call, result, text, tool, user
+from sdk_workflow.simulator.script_file import parse_script
+from sdk_workflow.simulator.simulation import Simulation
+from tests.simulator.asking import HEADERS, MODEL, Desk, assistant, call, result, text, tool, user
 
 ASK = user("Hello")
 BODY: dict[str, Any] = {"model": MODEL, "max_tokens": 50, "messages": [ASK]}
@@ -29,6 +32,11 @@ def post(body: Any, **headers: str) -> tuple[int, Any]:
 def test_every_known_beta_feature_may_be_named() -> None:
     betas = ", ".join(sorted(KNOWN_BETAS))
     assert post(BODY, **{"anthropic-beta": betas})[0] == 200
+
+
+@pytest.mark.parametrize("name", ["fine-grained-tool-streaming-2025-05-14", "oauth-2025-04-20"])
+def test_beta_features_that_known_clients_name_by_themselves_are_known(name: str) -> None:
+    assert post(BODY, **{"anthropic-beta": name})[0] == 200
 
 
 @pytest.mark.parametrize(
@@ -149,6 +157,25 @@ def test_a_parameter_of_a_beta_feature_needs_its_header(beta: str, changes: Any)
     assert message.endswith("Extra inputs are not permitted")
 
 
+@pytest.mark.parametrize("fallbacks", ["default", [{"model": "claude-haiku-4-5"}]])
+def test_a_scripted_refusal_with_a_fallback_is_said_not_to_be_simulated(fallbacks: Any) -> None:
+    script = parse_script([{"refusal": {"category": "cyber"}}])
+    simulated = Simulation(Desk(brain=script).engine, clock=VirtualClock(), script=script)
+    headers = {**HEADERS, "anthropic-beta": "server-side-fallback-2026-07-01"}
+    for more, status, left in (({"fallbacks": fallbacks}, 400, 1), ({"fallbacks": []}, 200, 0)):
+        body = json.dumps({**BODY, **more}).encode()
+        steps = simulated.handle("POST", "/v1/messages", headers, body)
+        answered: Any = next(steps)
+        steps.close()
+        # What was refused used nothing of the script up.
+        assert (answered.status, script.remaining) == (status, left)
+    assert "a fallback after a scripted refusal is not simulated" in str(
+        Desk(brain=parse_script([{"refusal": {}}])).refusal(
+            ASK, betas="server-side-fallback-2026-07-01", fallbacks=fallbacks
+        )
+    )
+
+
 def test_context_management_reports_that_nothing_was_edited() -> None:
     params: dict[str, Any] = {"context_management": {"edits": []}}
     message = Desk().say(ASK, betas="context-management-2025-06-27", **params)
@@ -175,6 +202,11 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"fallbacks": 1}, "fallbacks: Input should be a valid list"),
     ({"fallbacks": [{}]}, "fallbacks.0.model: Field required"),
     ({"fallbacks": [{"x": 1}]}, "fallbacks.0.x: Extra inputs are not permitted"),
+    ({"fallbacks": [{"model": "nope"}]}, "fallbacks.0.model: nope"),
+    (
+        {"fallbacks": [{"model": MODEL}, {"model": "claude-opus-4-1"}]},
+        "fallbacks.1.model: claude-opus-4-1",
+    ),
     (
         {"billing_policy": {"type": "billing_policy", "bill_to": "user_profile"}},
         "billing_policy.bill_to: the user profile has no organization that could be billed",

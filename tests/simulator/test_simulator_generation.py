@@ -9,7 +9,7 @@ from hypothesis import given
 
 from sdk_workflow._internal.reply_builder import ReplyBuilder
 from sdk_workflow.simulator.brain import Thought
-from sdk_workflow.simulator.generation import Generation, Speech
+from sdk_workflow.simulator.generation import Generation, Lifecycle, Speech
 from sdk_workflow.simulator.situation import Probe
 from sdk_workflow.simulator.speech import speak
 from sdk_workflow.simulator.tokens import PseudoTokenizer
@@ -113,6 +113,25 @@ def test_the_events_have_the_exact_order_and_shape() -> None:
         "delta": {"stop_reason": "tool_use", "stop_sequence": None},
         "usage": {"output_tokens": made.speech.output_tokens},
     }
+
+
+def test_an_answer_can_be_withdrawn_before_it_begins_and_then_only_dropped() -> None:
+    told: list[str] = []
+
+    def life() -> Lifecycle:
+        told.clear()
+        return Lifecycle(
+            on_drop=lambda: told.append("dropped"), on_withdraw=lambda: told.append("withdrawn")
+        )
+
+    refused = life()
+    for _ in range(2):
+        refused.withdraw()
+    assert told == ["withdrawn", "dropped"]
+    begun = life()
+    begun.begin()
+    begun.withdraw()
+    assert told == ["dropped"]
 
 
 def test_an_event_is_made_only_when_it_is_asked_for() -> None:

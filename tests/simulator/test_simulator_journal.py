@@ -6,11 +6,13 @@ import json
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import pytest
 
 from sdk_workflow._internal.clock import VirtualClock
 from sdk_workflow.config.models import default_catalog
 from sdk_workflow.exceptions import StorageError
+from sdk_workflow.simulator.asgi import SimulatorApp
 from sdk_workflow.simulator.engine import Engine
 from sdk_workflow.simulator.journal import Journal, canonical_prompt, preview
 from sdk_workflow.simulator.simulation import Simulation
@@ -25,6 +27,7 @@ from tests.simulator.simulated import (
     simulation,
     waits,
 )
+from tests.simulator.wire import Wire
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -184,6 +187,26 @@ def test_the_text_that_a_broken_stream_had_sent_is_kept() -> None:
     assert (cut.partial_text, cut.ending) == ("one two three", "truncated")
     assert (broken.error_type, broken.ending) == ("overloaded_error", "truncated")
     assert (whole.partial_text, whole.ending) == ("", "complete")
+
+
+@pytest.mark.parametrize("kind", ["truncate", "malformed_body", "malformed_event"])
+def test_a_plain_answer_that_arrives_broken_ended_so_whoever_carried_it_out(kind: str) -> None:
+    def read_all(simulated: Simulation) -> None:
+        list(simulated.create(params()))
+
+    def read_the_answer(simulated: Simulation) -> None:
+        steps = simulated.create(params())
+        next(steps)
+        steps.close()
+
+    def ask_over_http(simulated: Simulation) -> None:
+        wire = Wire(SimulatorApp(simulated), "POST", "/v1/messages", json.dumps(params()).encode())
+        anyio.run(wire.run)
+
+    for carry_out in (read_all, read_the_answer, ask_over_http):
+        simulated = simulation(faults=f"{kind}@0")
+        carry_out(simulated)
+        assert [entry.ending for entry in entries(simulated)] == ["truncated"]
 
 
 def test_the_journal_keeps_so_many_requests_and_counts_all() -> None:

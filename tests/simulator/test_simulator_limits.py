@@ -11,15 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sdk_workflow._internal.clock import VirtualClock
+from sdk_workflow.config.models import ModelCatalog
 from sdk_workflow.exceptions import UsageError
 from sdk_workflow.simulator.limits import Limiter, Limits, RateLimits, Refusal, Ticket, TokenBucket
+from sdk_workflow.simulator.simulation import Simulation
 from sdk_workflow.simulator.steps import Answer, Head
 from tests.simulator.simulated import NOVEMBER_21, answer, ask, params, simulation
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from sdk_workflow.simulator.simulation import Simulation
 
 AMOUNTS = st.lists(
     st.tuples(st.floats(0, 30), st.integers(1, 150)), min_size=1, max_size=40
@@ -293,17 +293,43 @@ def test_limits_are_read_from_lines_tables_and_files(tmp_path: Path) -> None:
         ("rpm", "'rpm' has no value", "rpm=50"),
         ("", "limits are empty", "rpm=50"),
         ("rpm=many", "rpm is 'many'", "number"),
-        ("rpm=0", "rpm is '0'", "at least 1e-06"),
+        ("rpm=0", "rpm is '0'", "at least 1"),
+        ("burst_seconds=0", "burst_seconds is '0'", "at least 1e-06"),
+        *((f"{name}=1.5", f"{name} is '1.5'", "a whole number")
+          for name in ("rpm", "itpm", "otpm", "concurrency")),
+        ("rpm=1,rpm=2", "'rpm' is given twice", "Leave one of them out"),
+        ("opus.rpm=1,rpm=1,opus.rpm=1", "'opus.rpm' is given twice", "Leave one of them out"),
+        ("opsu.rpm=1", "the class 'opsu', which no model has", "Did you mean 'opus'?"),
+        ({"classes": {"x": {"rpm": 5}}}, "the class 'x'", "The classes are"),
         ({"classes": []}, "limits.classes is []", "one table per class"),
         ({"classes": {"opus": 5}}, "limits.classes.opus is 5", "rpm"),
         ([], "limits is []", "rpm"),
     ],
-)
+)  # fmt: skip
 def test_malformed_limits_say_what_is_wrong(spec: Any, message: str, hint: str) -> None:
     with pytest.raises(UsageError) as caught:
         Limits.parse(spec)
     assert message in caught.value.message
     assert hint in caught.value.hint
+
+
+def test_a_class_is_one_of_the_catalogue_that_the_simulation_has(tmp_path: Path) -> None:
+    own = tmp_path / "models.toml"
+    own.write_text(
+        '[models.claude-mine-1]\ntier = "mine"\nversion = "1"\ncontext_window = 200_000\n'
+        "max_output_tokens = 64_000\nmin_cacheable_tokens = 1024\n"
+    )
+    catalog = ModelCatalog.load(overrides=own)
+    with pytest.raises(UsageError, match="the class 'mine'"):
+        Limits.parse("mine.rpm=1")
+    simulated = Simulation.build(catalog=catalog, limits="mine.rpm=1")
+    params = {
+        "model": "claude-mine-1",
+        "max_tokens": 5,
+        "messages": [{"role": "user", "content": "Hi"}],
+    }
+    statuses = [next(simulated.create(params)).status for _ in range(2)]  # type: ignore[union-attr]
+    assert statuses == [200, 429]
 
 
 def test_pacing_by_retry_after_reaches_the_limit_and_no_more() -> None:
@@ -317,3 +343,20 @@ def test_pacing_by_retry_after_reaches_the_limit_and_no_more() -> None:
         else:
             clock.advance(float(result.headers["retry-after"]))
     assert math.isclose(sent, 30 + 300, abs_tol=2)
+
+
+@pytest.mark.parametrize(("is_limited", "read"), [(True, False), (False, True)])
+def test_a_refused_request_does_not_refresh_what_it_would_have_read(
+    is_limited: bool, read: bool  # noqa: FBT001
+) -> None:
+    clock = VirtualClock(NOVEMBER_21)
+    limits = Limits(default=RateLimits(rpm=0.25 if is_limited else 100))
+    simulated = simulation(clock=clock, limits=limits)
+    marked: Any = {"cache_control": {"type": "ephemeral"}}
+    answers = []
+    for seconds in (0, 200, 101):
+        clock.advance(seconds)
+        answers.append(ask(simulated, "word " * 6000, **marked))
+    assert [found.status for found in answers] == [200, 429 if is_limited else 200, 200]
+    body: Any = answers[-1].body
+    assert bool(body["usage"]["cache_read_input_tokens"]) is read

@@ -56,6 +56,31 @@ def test_the_first_request_writes_and_the_second_reads() -> None:
     assert (second.hit, second.hit_breakpoint, second.pending) == (1, 0, ())
 
 
+def test_a_read_that_is_taken_back_has_refreshed_nothing() -> None:
+    cache, prompt = PromptCache(), blocks("a")
+    written = ask(cache, prompt, 0)
+    cache.take_back(written)
+    cache.take_back(ask(cache, prompt, 0, now=200))
+    assert ask(cache, prompt, 0, now=299).read_tokens == 1000
+    assert ask(cache, prompt, 0, now=301).read_tokens == 1000
+    again = PromptCache()
+    ask(again, prompt, 0)
+    again.take_back(ask(again, prompt, 0, now=200))
+    assert ask(again, prompt, 0, now=301).read_tokens == 0
+
+
+def test_a_read_that_is_taken_back_leaves_the_refresh_of_a_later_one() -> None:
+    cache, prompt = PromptCache(max_entries=1), blocks("a")
+    ask(cache, prompt, 0)
+    refused = ask(cache, prompt, 0, now=200)
+    ask(cache, prompt, 0, now=250)
+    cache.take_back(refused)
+    assert ask(cache, prompt, 0, now=301).read_tokens == 1000
+    ask(cache, blocks("b"), 0)
+    cache.take_back(refused)
+    assert len(cache) == 1
+
+
 def test_without_breakpoints_nothing_is_cached() -> None:
     cache = PromptCache()
     assert ask(cache, blocks("a")) == Books(uncached_tokens=1000)

@@ -154,6 +154,22 @@ def test_a_system_message_may_set_the_effort_and_say_nothing() -> None:
     assert record.cache.positions[1].digest != other.cache.positions[1].digest
 
 
+def test_a_system_message_that_sets_the_effort_needs_no_content() -> None:
+    desk, beta = Desk(), "mid-conversation-output-config-2026-07-01"
+    bare = {"role": "system", "output_config": {"effort": "low"}}
+    empty = {**bare, "content": ""}
+    one, two = (desk.ask(ASK, each, betas=beta).record for each in (bare, empty))
+    assert one.cache.positions == two.cache.positions
+    counted = {"model": "claude-haiku-5-5", "messages": [ASK, bare]}
+    assert desk.engine.count_tokens(counted, betas=frozenset({beta}))
+    needed = "messages.1.content: Field required"
+    assert desk.refusal(ASK, bare).message == needed
+    for message in ({"role": "system"}, {"role": "system", "output_config": None}):
+        assert desk.refusal(ASK, message, betas=beta).message == needed
+    assert desk.refusal(ASK, {**bare, "role": "user"}, betas=beta).message == needed
+    assert desk.refusal(ASK, 5, betas=beta).message == "messages.1: Input should be an object"
+
+
 @pytest.mark.parametrize(
     ("messages", "message"),
     [

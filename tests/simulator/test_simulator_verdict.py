@@ -3,47 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from sdk_workflow._internal.clock import VirtualClock
 from sdk_workflow.simulator.journal import Journal
-from sdk_workflow.simulator.steps import Answer, Head, Send, Stall
+from sdk_workflow.simulator.steps import Head, Stall
 from sdk_workflow.simulator.verdict import CHECKS, judge
-from tests.simulator.simulated import NOVEMBER_21, params, simulation
-
-if TYPE_CHECKING:
-    from sdk_workflow.simulator.simulation import Simulation
-    from sdk_workflow.simulator.verdict import Verdict
-
-
-class Scene:
-    """A simulation with a client that does what the test tells it to."""
-
-    def __init__(self, **options: Any) -> None:
-        self.clock = VirtualClock(NOVEMBER_21)
-        self.simulated: Simulation = simulation(clock=self.clock, **options)
-
-    def send(self, asked: dict[str, Any] | None = None, *, stream: bool = False) -> Any:
-        """Return the answer of one request: its body, or the text of its stream."""
-        texts = []
-        for step in self.simulated.create(asked or params(), is_streamed=stream):
-            if isinstance(step, Answer):
-                return step
-            if isinstance(step, Send) and "text" in step.event.get("delta", {}):
-                texts.append(step.event["delta"]["text"])
-            if isinstance(step, Stall):
-                break
-        return "".join(texts)
-
-    def verdict(self, **options: Any) -> Verdict:
-        journal = self.simulated.journal
-        assert journal is not None
-        return judge(journal, now=self.clock.now(), **options)
-
-    def codes(self, **options: Any) -> set[str]:
-        return set(self.verdict(**options).codes)
+from tests.simulator.scene import TEXT, Scene, go_on
+from tests.simulator.simulated import params
 
 
 def test_nothing_happened_nothing_found() -> None:
@@ -51,6 +19,22 @@ def test_nothing_happened_nothing_found() -> None:
     assert verdict.is_resilient
     assert str(verdict) == "The client held out: nothing found in 0 requests."
     verdict.assert_resilient()
+
+
+def test_a_verdict_says_how_many_requests_it_could_not_judge() -> None:
+    journal = Journal(capacity=2)
+    for number in range(5):
+        journal.open(time=float(number), method="POST", path="/v1/messages", status=200)
+    verdict = judge(journal)
+    assert (journal.dropped, verdict.dropped_count, verdict.to_json()["dropped"]) == (3, 3, 3)
+    said = "3 earlier requests were not judged: the journal keeps the last ones only."
+    assert said in str(verdict)
+    verdict.assert_resilient()
+    journal.open(time=9.0, method="POST", path="/v1/messages", prompt_digest="x", status=529)
+    assert "4 earlier requests" in str(judge(journal))
+    with pytest.raises(AssertionError, match=r"gave_up.*\n4 earlier requests were not judged"):
+        judge(journal).assert_resilient()
+    assert "not judged" not in str(Scene().verdict())
 
 
 def test_a_client_that_waits_as_asked_is_left_in_peace() -> None:
@@ -174,18 +158,6 @@ def test_waiting_for_silence_without_end_is_found_also_while_it_lasts() -> None:
     finding = next(f for f in scene.verdict().findings if f.code == "no_read_timeout")
     assert finding.evidence["silent_seconds"] == 700
     assert judge(Journal()).is_resilient
-
-
-def go_on(text: str) -> dict[str, Any]:
-    talk = [
-        *params()["messages"],
-        {"role": "assistant", "content": text},
-        {"role": "user", "content": "Go on."},
-    ]
-    return {**params(), "messages": talk}
-
-
-TEXT = 'one "two" three\nfour five six seven eight nine'
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,23 @@ def test_the_marker_sets_the_conditions(
 
 
 @pytest.mark.socket
+@pytest.mark.parametrize(
+    "status",
+    [
+        pytest.param(200, marks=pytest.mark.simulator(lenient=True)),
+        pytest.param(400, marks=pytest.mark.simulator(lenient=False)),
+    ],
+)
+def test_unknown_beta_features_are_tolerated_where_the_marker_is_lenient(
+    simulator_url: str, status: int
+) -> None:
+    body = {"model": CALL.model, "max_tokens": 9, "messages": list(CALL.messages)}
+    headers = {**HEADERS, "anthropic-beta": "some-clients-own-2026-01-01"}
+    answer = httpx2.post(f"{simulator_url}/v1/messages", json=body, headers=headers)
+    assert answer.status_code == status
+
+
+@pytest.mark.socket
 @pytest.mark.simulator(script=ScriptedReplies(["Over HTTP.", "In process."]))
 def test_both_ways_share_one_script_and_one_journal(
     simulator: Simulator, simulator_url: str, simulator_verdict: Callable[..., Verdict]
@@ -116,10 +133,15 @@ def test_a_users_suite_gets_the_fixtures_and_the_marker(pytester: pytest.Pyteste
         @pytest.mark.simulator("529@0")
         def test_wrong(simulator):
             pass
+
+        @pytest.mark.simulator(skript=["Hello!"])
+        def test_misspelt(simulator):
+            pass
         """)
     result = pytester.runpytest_inprocess("--strict-markers", *LOADED, "-p", "no:randomly")
-    result.assert_outcomes(passed=1, errors=1)
+    result.assert_outcomes(passed=1, errors=2)
     result.stdout.fnmatch_lines(["*positional argument '529@0'*"])
+    result.stdout.fnmatch_lines(["*unknown argument 'skript'*Did you mean 'script'?*"])
     markers = pytester.runpytest_inprocess("--markers", *LOADED)
     markers.stdout.fnmatch_lines(["@pytest.mark.simulator(script=*"])
 

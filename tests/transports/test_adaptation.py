@@ -107,14 +107,24 @@ async def test_a_server_that_gives_no_reason_gets_nothing_optional(status: int) 
 @pytest.mark.socket
 async def test_a_refusal_that_remains_is_the_first_one_and_nothing_is_remembered() -> None:
     call = ask(parameters={"cache_control": MARK})
-    script = [refusing("max_tokens: too large"), refusing("still wrong")]
+    script = [refusing("cache_control: not here"), refusing("still wrong")]
     async with stub_api(*script) as api:
         transport = transport_to(api)
-        with pytest.raises(RequestRejected, match="max_tokens: too large"):
+        with pytest.raises(RequestRejected, match="cache_control: not here"):
             await transport.send(call)
         await transport.send(call)
         await transport.aclose()
     assert [holds("auto_cache", exchange.body) for exchange in api.requests] == [True, False, True]
+
+
+@pytest.mark.socket
+async def test_a_server_that_speaks_as_the_api_does_names_what_it_refuses() -> None:
+    async with stub_api(refusing("max_tokens: too large")) as api:
+        transport = transport_to(api)
+        with pytest.raises(RequestRejected, match="max_tokens: too large"):
+            await transport.send(ask(parameters={"cache_control": MARK}))
+        await transport.aclose()
+    assert len(api.requests) == 1
 
 
 @pytest.mark.socket
@@ -357,3 +367,36 @@ def test_the_address_of_the_sdks_own_variable_counts(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("ANTHROPIC_BASE_URL", "https://mine.services.ai.azure.com/anthropic")
     assert AnthropicTransport(api_key=KEY)._endpoint._profile.name == "Foundry"
     assert AnthropicTransport(api_key=KEY, base_url="http://x")._endpoint._profile.name != "Foundry"
+
+
+# What is malformed
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        "Hi",
+        True,
+        [None],
+        [{"role": "system"}],
+        [{"role": "system", "content": [1]}],
+        [{"role": "user", "content": 5}, {"role": "system", "content": "Be brief."}],
+        [{"content": "Hi"}, {"role": "system", "content": "Be brief."}],
+    ],
+    ids=repr,
+)
+def test_a_malformed_conversation_is_left_for_the_server_to_refuse(messages: Any) -> None:
+    body = {"model": "m", "messages": messages}
+    assert without(body, ["role_system"]) is body
+
+
+def test_a_model_that_is_no_text_is_left_for_the_server_to_refuse() -> None:
+    endpoint = Endpoint(profile_of("http://localhost"), "it")
+    assert endpoint.adapted({"model": ["m"]}) == {"model": ["m"]}
+
+
+async def test_a_malformed_conversation_keeps_its_refusal_at_a_server_of_ones_own() -> None:
+    async with stub_api(refusing("messages.1.content: Field required")) as api:
+        with pytest.raises(RequestRejected, match="Field required"):
+            await transport_to(api).send(ask(messages=(MESSAGES[0], {"role": "system"})))
+        assert len(api.requests) == 1

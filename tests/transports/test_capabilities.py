@@ -6,6 +6,7 @@ import dataclasses
 
 import pytest
 
+from sdk_workflow.exceptions import ConfigError
 from sdk_workflow.transports.adaptation import FEATURES
 from sdk_workflow.transports.capabilities import CapabilityProfile, profile_of
 
@@ -57,3 +58,8 @@ def test_the_clouds_differ_as_documented() -> None:
 def test_every_feature_that_can_be_left_out_is_a_capability() -> None:
     names = {item.name for item in dataclasses.fields(CapabilityProfile)}
     assert set(FEATURES) <= names
+
+
+def test_an_address_that_is_none_is_an_error_of_the_settings() -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        profile_of("http://[::1")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sdk_workflow.types import StreamEvent
-    from tests.stub_api import Answer
+    from tests.stub_api import Answer, Exchange
 
 pytestmark = pytest.mark.anyio
 
@@ -68,7 +68,8 @@ class TestWatch(Virtual):
             watch.wait(has_content=True)
             await anyio.sleep_forever()
         assert anyio.current_time() == 5 * 50 + 60
-        error = watch.error("half")
+        error = watch.error("half", request_id="req_1")
+        assert error.request_id == "req_1"
         assert isinstance(error, StreamInterrupted)
         assert (error.code, error.partial_text, error.retryable) == ("idle_timeout", "half", True)
         assert "60 s" in str(error)
@@ -161,7 +162,22 @@ async def test_a_long_reply_without_a_listener_is_watched_too() -> None:
 @pytest.mark.socket
 async def test_the_total_bounds_a_plain_reply() -> None:
     error = await failure(silent, ask(), total_seconds=0.1)
-    assert (type(error), error.code) == (ServiceUnavailable, "timeout")
+    assert type(error) is DeadlineExceeded
+
+
+@pytest.mark.socket
+async def test_a_plain_reply_that_trickles_in_is_bounded_as_a_whole() -> None:
+    async def trickle(exchange: Exchange) -> None:
+        await exchange.write(b"HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n")
+        while True:
+            await exchange.write(b" ")  # each piece comes in time
+            await anyio.sleep(0.02)
+
+    async with stub_api(trickle) as api:
+        transport = transport_to(api.url, total_seconds=0.15)
+        with pytest.raises(DeadlineExceeded, match=r"0\.15 s"):
+            await transport.send(ask())
+        await transport.aclose()
 
 
 @pytest.mark.socket

@@ -37,11 +37,12 @@ from sdk_workflow.exceptions import LLMError, RateLimitError, StreamInterrupted
 from sdk_workflow.types import ServedBy, StreamEvent, ToolCall, ToolRecord, ToolSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from sdk_workflow import Profiler, SdkWorkflowError
     from sdk_workflow.protocols import (
         Clock,
+        CountMiddleware,
         MemoryStrategy,
         Middleware,
         Proceed,
@@ -92,7 +93,7 @@ async def wired_by_hand(transport: Transport) -> None:
         assert_type(runtime.catalog, ModelCatalog)
         assert_type(runtime.tracer, PerformanceTracer)
         assert_type(runtime.session(), AgentSession)
-    async with AgentClientManager(transport, middleware=[say_it]) as client:
+    async with AgentClientManager(transport, middleware=[say_it], counting=[count_it]) as client:
         call = Call(model="haiku", messages=({"role": "user", "content": "Hi"},))
         reply = await client.create(call)
         assert_type(reply, Reply)
@@ -108,6 +109,13 @@ async def wired_by_hand(transport: Transport) -> None:
 
 async def say_it(call: Call, proceed: Proceed) -> Reply:
     return await proceed(call)
+
+
+async def count_it(call: Call, proceed: Callable[[Call], Awaitable[int]]) -> int:
+    return await proceed(call)
+
+
+counting: CountMiddleware = count_it
 
 
 @tool
