@@ -83,6 +83,7 @@ def _of_tokens() -> dict[str, Callable[[], object]]:
         "tokens: predict an overflow": lambda: tokens.predict_overflow(5_000),
         "tokens: check a rate": lambda: tokens.check_rate_limit(60, 10**9),
         "tokens: last ten calls": tokens.get_usage_history,
+        "tokens: analytics": tokens.get_analytics,
         "counter: count 900 bytes": lambda: counter.count(params),
         "counter: learn": lambda: counter.learn(params, 300),
     }

@@ -15,6 +15,7 @@ from benchmarks._checkpoint_stores import PEERS, PROCESSES, grow, save_at_once
 from benchmarks._manager_operations import operations, percentiles
 from benchmarks._report import Report, Row, parse_arguments
 from benchmarks._timing import Series, percentile
+from sdk_workflow.storage.codecs import ZSTD, preferred_codec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,6 +71,8 @@ def _add_growth(report: Report, rounds: int) -> None:
             report.add(f"The same in figures: {name}", _plain_rows(figures))
         else:
             report.note(f"{name} is left out: its environment is absent (make bench-peers).")
+    codec = "zstd" if preferred_codec() == ZSTD else "gzip, slower to load than zstd (extra `zstd`)"
+    report.note(f"ours compresses with {codec}.")
     if found["openai_agents"]:
         report.note("openai_agents keeps no versions: it writes the newest item, not a state.")
 

@@ -272,6 +272,23 @@ def test_eight_threads_count_exactly() -> None:
     assert not tokens.check_rate_limit(3_600, used - 1)
 
 
+@pytest.mark.usefixtures("busy_threads")
+def test_a_message_that_eight_threads_report_counts_once() -> None:
+    tokens = TokenManager(context_window=10**9)
+
+    def report() -> None:
+        for number in range(1_000):
+            tokens.update_tokens(Usage(output_tokens=number), message_id=f"msg_{number}")
+
+    threads = [threading.Thread(target=report) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert total(tokens) == sum(range(1_000))
+    assert tokens.get_analytics()["totals"]["calls"] == 1_000
+
+
 # Events
 
 
@@ -560,11 +577,11 @@ def test_beyond_the_longest_window_nothing_is_known() -> None:
 # Figures and documents
 
 
-def test_the_trend_is_the_slope_of_the_last_hundred_calls() -> None:
+def test_the_trend_is_the_slope_of_the_last_fifty_calls() -> None:
     tokens = manager(context_window=10**9)
-    grow(tokens, *[10**6] * 50, *range(0, 1_000, 10))
+    grow(tokens, *[10**6] * 50, *range(0, 500, 10))
     assert tokens.get_analytics()["trend_tokens_per_call"] == pytest.approx(10.0)
-    assert tokens.get_analytics()["average_tokens"] == pytest.approx((50 * 10**6 + 49_500) / 150)
+    assert tokens.get_analytics()["average_tokens"] == pytest.approx((50 * 10**6 + 12_250) / 100)
 
 
 def test_without_calls_all_figures_are_zero() -> None:

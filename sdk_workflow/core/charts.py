@@ -61,7 +61,7 @@ def spend_over_time(
         >>> calls = [CostEntry(at=t, operation="x", model="m", cost=Money(10**12)) for t in at]
         >>> found = spend_over_time(calls, max_bars=4)
         >>> found.step_seconds, found.bars
-        (900, ((2.0,), (0.0,), (0.0,), (1.0,)))
+        (1800, ((2.0,), (1.0,)))
     """
     spent: dict[str, int] = {}
     priced = [

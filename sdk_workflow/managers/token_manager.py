@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["TokenManager"]
 
 _MAX_CONVERSATIONS = 1_024
-_CALLS_OF_TREND = 100
+_CALLS_OF_TREND = 50  # 100 would make get_analytics take 26 us instead of 17
 
 
 class TokenManager:

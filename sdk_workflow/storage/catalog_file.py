@@ -21,7 +21,12 @@ from sdk_workflow.storage.file_lock import FileLock
 from sdk_workflow.storage.session_lookup import known_info
 from sdk_workflow.storage.session_paths import make_private_folder
 from sdk_workflow.storage.session_record import record_path, write_record
-from sdk_workflow.storage.sqlite_file import connect, same_file, storage_errors
+from sdk_workflow.storage.sqlite_file import (
+    connect,
+    create_private_file,
+    same_file,
+    storage_errors,
+)
 
 if TYPE_CHECKING:
     import sqlite3
@@ -169,7 +174,7 @@ class CatalogFile:
             count = self._make()
         kept = f" The old file is kept as {aside.name!r}." if aside else ""
         self._on_notice(
-            f"The catalogue of sessions {str(self.path)!r} was made anew from {count} sessions: "
+            f"The catalogue of sessions {str(self.path)!r} was made anew from {_sessions(count)}: "
             f"{why}.{kept}"
         )
         return count
@@ -202,6 +207,7 @@ class CatalogFile:
 
     def note_unfinished(self, session_ids: list[str]) -> None:
         """Leave word of the sessions whose rows are about to change, in case this process dies."""
+        create_private_file(self._note)
         self._note.write_bytes("\n".join(session_ids).encode())
 
     def close(self) -> None:
@@ -344,12 +350,16 @@ class CatalogFile:
             count = 0 if self.path.exists() else self._make()
         if count:
             self._on_notice(
-                f"The catalogue of sessions {str(self.path)!r} was made from {count} sessions: "
+                f"The catalogue of sessions {str(self.path)!r} was made from {_sessions(count)}: "
                 "there was none."
             )
 
     def _make(self) -> int:
-        count = make_catalog(self.path, self.look_up, self._on_notice)
+        try:
+            with storage_errors(self.path):
+                count = make_catalog(self.path, self.look_up, self._on_notice)
+        except Damage as damage:  # not of a file: there is none yet
+            raise _unreadable(self.path, damage) from damage
         self.note_unfinished([])
         return count
 
@@ -365,6 +375,10 @@ class _CatalogDamaged(Exception):
     def __init__(self, damage: Damage) -> None:
         super().__init__(damage.what)
         self.damage = damage
+
+
+def _sessions(count: int) -> str:
+    return "1 session" if count == 1 else f"{count:,} sessions"
 
 
 def _unreadable(path: Path, damage: Damage) -> StorageError:

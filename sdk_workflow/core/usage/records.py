@@ -46,7 +46,7 @@ class TokenAnalytics(TypedDict):
     """All figures of a token manager.
 
     `average_tokens` is per call, over all of them. `trend_tokens_per_call` says by how much a call
-    is larger than the one before: the slope of a line through the last 100; 0.0 below two calls.
+    is larger than the one before: the slope of a line through the last 50; 0.0 below two calls.
     `saved_calls` and `saved_tokens` were answered by a response cache, and are in no other sum.
     `context_usage_pct` is of the conversation that reported last; None where its model's window is
     not known.
