@@ -8,7 +8,7 @@ Runs the parts that are programs of their own too (`benchmark_cache_lru.py`, `_e
 of tasks, and a stream of real questions with its natural repeats, in dollars by tier. The last table
 sets every target beside what was measured.
 
-`--data`, or SDK_WORKFLOW_EVAL_DATA, names the folder of the evaluation data, which is not part of the
+`--data`, or CACHE_EVAL_DATA, names the folder of the evaluation data, which is not part of the
 project. What is not here (the data, the model, a peer) is left out, and said so.
 """
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 _NO_DATA = (
     "Accuracy and the stream of questions are left out: {missing}. Name the folder of the "
-    "evaluation data with --data or SDK_WORKFLOW_EVAL_DATA."
+    "evaluation data with --data or CACHE_EVAL_DATA."
 )
 _NO_MODEL = "What needs vectors is left out. {message} {hint}"
 
@@ -67,7 +67,7 @@ def main() -> None:
 
 def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Everything that the caches promise.")
-    named = os.environ.get("SDK_WORKFLOW_EVAL_DATA")
+    named = os.environ.get("CACHE_EVAL_DATA")
     parser.add_argument("--data", type=Path, metavar="DIR", default=Path(named) if named else None)
     parser.add_argument("--vectors", type=Path, metavar="DIR", help="keep the vectors here")
     parser.add_argument(

@@ -3,7 +3,7 @@
     python benchmarks/benchmark_cache_accuracy.py --data DIR [--vectors DIR] [--figure FILE]
         [--json FILE]
 
-The evaluation data is not part of the project: `--data`, or SDK_WORKFLOW_EVAL_DATA, names the
+The evaluation data is not part of the project: `--data`, or CACHE_EVAL_DATA, names the
 folder; without it the benchmark says so and ends well. `--vectors` keeps the vectors for the next
 run. The guard's rules were written while looking at one half of the pairs ("fit", by the hash of
 their texts). GPTCache's file goes through `SemanticCache` itself, and so do the
@@ -57,7 +57,7 @@ def main() -> None:
     if folder is None or missing_files(folder):
         missing = ", ".join(missing_files(folder)) if folder else "no folder was named"
         print(f"Skipped: the evaluation data is not here ({missing}).")
-        print("Name its folder with --data or SDK_WORKFLOW_EVAL_DATA.")
+        print("Name its folder with --data or CACHE_EVAL_DATA.")
         return
     vectors = _open_vectors(arguments.vectors)
     if vectors is None:
@@ -91,7 +91,7 @@ def main() -> None:
 
 def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Accuracy of the semantic cache.")
-    named = os.environ.get("SDK_WORKFLOW_EVAL_DATA")
+    named = os.environ.get("CACHE_EVAL_DATA")
     parser.add_argument("--data", type=Path, metavar="DIR", default=Path(named) if named else None)
     parser.add_argument("--vectors", type=Path, metavar="DIR", help="keep the vectors here")
     parser.add_argument("--figure", type=Path, metavar="FILE", help="draw the curve (matplotlib)")

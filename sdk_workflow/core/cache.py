@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from sdk_workflow.config.models import ModelCatalog
     from sdk_workflow.core.prompt_caching.anatomy import Ttl
     from sdk_workflow.core.prompt_caching.records import Plan, Prefix
+    from sdk_workflow.core.prompt_caching.trails import Comparison
     from sdk_workflow.protocols import Clock, TokenCounter
     from sdk_workflow.types import Call, Reply
 
@@ -91,7 +92,8 @@ class PromptCacheOptimizer:
         counter: Estimates sizes; by their length by default.
         clock: Where times come from; the machine's clock by default.
         automatic: Whether the server knows top-level `cache_control`; Bedrock's older API does not.
-        max_conversations: Conversations to remember, about 1 KB each.
+        max_conversations: Conversations to remember, about 1 KB each, and as much as that again
+            for each whose replies are explained twice or more.
 
     Example:
         >>> from sdk_workflow.types import Call
@@ -189,9 +191,11 @@ class PromptCacheOptimizer:
     ) -> CacheDiagnosis:
         """Return what a call read, wrote and missed, and why.
 
+        What was missed is measured against the replies of the conversation that were explained
+        before: explain each reply, and before the conversation's next call is built.
+
         Args:
-            call: As it was, with or without its breakpoints. Why it missed something is known only
-                for the last call of a conversation.
+            call: As it was, with or without its breakpoints.
             reply: Its reply.
             diagnostics: The API's `diagnostics` of the reply, where they were asked for.
         """
@@ -199,8 +203,12 @@ class PromptCacheOptimizer:
             conversation = self._memory.find_conversation(call)
             plan = None if conversation is None else conversation.plan
             self._note_readable(call)
+            started = self._clock.now() if conversation is None else conversation.started
+            comparison = self._compare(call, reply, started)
         moved = None if plan is None else _moved_part(plan)
-        return diagnose(reply.usage, plan, moved_part=moved, diagnostics=diagnostics)
+        return diagnose(
+            reply.usage, plan, comparison=comparison, moved_part=moved, diagnostics=diagnostics
+        )
 
     def estimate_cache_savings(
         self, calls: Sequence[Call], *, gap_seconds: float = 30.0
@@ -248,6 +256,12 @@ class PromptCacheOptimizer:
         parameters = {**call.parameters, MARK: {"type": "ephemeral"}}
         return dataclasses.replace(call, parameters=parameters)
 
+    def _compare(self, call: Call, reply: Reply, started: float) -> Comparison | None:
+        if call.max_tokens == 0 or "thread" in call.parameters:
+            return None  # what is sent is not the conversation
+        prefix = self._memory.prefix(call)
+        return self._memory.trail(call).compare(call, reply, prefix, started=started)
+
     def _note_readable(self, call: Call) -> None:
         for shared in self._memory.prefix(call).shared:
             shared.has_answer = True
@@ -275,9 +289,9 @@ class PromptCacheOptimizer:
         return self._catalog
 
 
-def _moved_part(plan: Plan) -> Literal["tools", "system"] | None:
+def _moved_part(plan: Plan) -> Literal["tools", "system", "messages"] | None:
     before, now = plan.previous_prefix, plan.prefix
     if before is None:
-        return None
+        return "messages"
     change = compare_prefixes((before.tools, before.system), (now.tools, now.system))
     return None if change is None else change.part

@@ -84,6 +84,8 @@ _VETOED = {
         ('What does "carpe diem" mean?', 'What does "carpe noctem" mean?'),
         ("What does the word 'so' add?", "What does the word 'as' add?"),
     ],
+    "symbol": [("Is p == q a test?", "Is p === q a test?")],
+    "case": [("Is CO used in labs?", "Is Co used in labs?")],
     "quantifier": [
         ("Which shops sell tea?", "Which shops only sell tea?"),
         ("Should I feed it once?", "Should I feed it twice?"),

@@ -194,7 +194,7 @@ def test_find_operators_finds_arithmetic_only(text: str, signs: list[str]) -> No
         ("What is std::move()?", {"std::move"}),
         ("Run main() twice", {"main"}),
         ("Is max_size int?", {"max_size"}),
-        ("Is getItem pure?", {"getitem"}),
+        ("Is getItem pure?", {"getItem"}),
         ("Is this plain prose? Yes (it is).", set()),
         ("My iPhone and eBay", set()),
     ],

@@ -58,6 +58,8 @@ class _Turn:
     message_tokens: int
     previous_prefix: Prefix | None
     is_new: bool
+    goes_on: bool
+    """Whether the messages may continue those of the conversation's last call."""
     own: Entry | None = None
     """The conversation's entry that can be read."""
     shared: Shared | None = None
@@ -108,7 +110,8 @@ class Planner:
         operation = self._memory.operation(call)
         is_new = conversation.kind is None
         moved = None if is_new or conversation.prefix is prefix else conversation.prefix
-        if moved is not None or not conversation.goes_on(call.messages):
+        goes_on = conversation.goes_on(call.messages)
+        if moved is not None or not goes_on:
             conversation.tail = conversation.hour = None
         elif conversation.kind is not None:
             gap = now - conversation.started
@@ -123,6 +126,7 @@ class Planner:
             message_tokens=self._message_tokens(call, conversation),
             previous_prefix=moved,
             is_new=is_new,
+            goes_on=goes_on,
             own=conversation.live(now, call.messages),
         )
         if turn.own is None:
@@ -359,8 +363,10 @@ def _cold_reason(turn: _Turn) -> ColdReason | None:
         return None
     if turn.previous_prefix is not None:
         return "prefix_moved"
-    if not turn.is_new:
+    if not turn.is_new and turn.goes_on:
         return "expired"
+    if not turn.is_new and turn.call.session_id is not None:
+        return "prefix_moved"  # without a session it is another conversation that begins alike
     if turn.shared is None:
         return "first_sight" if turn.prefix.whole.last_use is None else "expired"
     return None if turn.shared.is_readable(turn.now) else "not_yet_readable"

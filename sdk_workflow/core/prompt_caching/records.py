@@ -16,6 +16,7 @@ from sdk_workflow.core.prompt_caching.anatomy import (
     opening_text,
     tools_end,
 )
+from sdk_workflow.core.prompt_caching.trails import Trail
 from sdk_workflow.core.prompt_caching.turn_gaps import TTL_SECONDS, Tally, TurnTallies
 
 if TYPE_CHECKING:
@@ -190,6 +191,7 @@ class Memory:
         self._prefixes: _Bounded[Prefix] = _Bounded(few)
         self._tools: _Bounded[Shared] = _Bounded(few)
         self._operations: _Bounded[TurnTallies] = _Bounded(few)
+        self._trails: _Bounded[Trail] = _Bounded(max_conversations)
 
     def prefix(self, call: Call) -> Prefix:
         """Return the record of the call's tools and system prompt, breakpoints left out."""
@@ -213,6 +215,16 @@ class Memory:
         return self._conversations.get_or_make(
             _conversation_key(call, prefix), lambda: Conversation(prefix)
         )
+
+    def trail(self, call: Call) -> Trail:
+        """Return the answered calls of the call's conversation, whatever their models and prefixes.
+
+        Side calls of a session, such as one for a title, go by their operation.
+        """
+        name = (False, opening_text(call.messages))
+        if call.session_id is not None:
+            name = (True, call.session_id)
+        return self._trails.get_or_make((call.tenant, call.operation, *name), Trail)
 
     def operation(self, call: Call) -> TurnTallies:
         """Return how calls of the same kind of work went on so far."""

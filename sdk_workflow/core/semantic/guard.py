@@ -26,13 +26,17 @@ def find_veto(a: PreparedText, b: PreparedText) -> str | None:
         'wording'
         >>> find_veto(prepare("How do I boil an egg?"), prepare("how can you boil eggs"))
     """
-    if a.spoken == b.spoken and a.numbers == b.numbers:
+    if a.spoken == b.spoken and _are_written_alike(a, b):
         return None
     pair = Pair(a, b) if a.spoken < b.spoken else Pair(b, a)
     for name, is_broken in RULES:
         if is_broken(pair):
             return name
     return None
+
+
+def _are_written_alike(a: PreparedText, b: PreparedText) -> bool:
+    return a.numbers == b.numbers and a.identifiers == b.identifiers and a.exact == b.exact
 
 
 def measure_overlap(a: PreparedText, b: PreparedText) -> float:

@@ -6,7 +6,7 @@ import re
 
 __all__ = ["find_identifiers"]
 
-_HINT = re.compile(r"_|@|\\|/|~|::|\(|--|\.\w")
+_HINT = re.compile(r"_|@|\\|/|~|::|\(|--|\.\w|(?<!\S)-[A-Za-z]")
 _IDENTIFIER = re.compile(
     r"""
     (?:https?://|www\.)[^\s<>"']+[\w/]                            # link
@@ -16,7 +16,8 @@ _IDENTIFIER = re.compile(
     |\b(?=[0-9a-f]*\d)(?=[0-9a-f]*[a-f])[0-9a-f]{7,64}\b          # digest
     |\b[A-Za-z]:\\[^\s"']+                                        # path with a drive
     |(?<![\w/.])(?:~|\.{1,2})?/[\w.]+[\w.-]*(?:/[\w.-]+)*           # path
-    |(?<!\S)--\w[\w-]*                                            # flag
+    |(?<!\S)--\w[\w-]*|(?<!\S)-[A-Za-z]{1,4}(?![\w-])              # flag
+    |\\[A-Za-z]+                                                  # escape or class
     |\b\w+(?:::\w+)+(?:\(\))?                                     # C++ or Rust name
     |\b[A-Za-z_]\w*(?:\.[a-z_]\w+)+\b(?:\(\))?                    # dotted name, domain or file
     |\b\w+\(\)                                                    # call
@@ -29,7 +30,7 @@ _SCHEME = re.compile(r"^(?:https?://)?(?:www\.)?")
 
 
 def find_identifiers(text: str, *, is_likely: bool) -> frozenset[str]:
-    """Return the identifiers of a text, lower-cased and without what does not tell them apart.
+    """Return the identifiers of a text without what does not tell them apart.
 
     Args:
         text: The text in its own case.
@@ -41,7 +42,12 @@ def find_identifiers(text: str, *, is_likely: bool) -> frozenset[str]:
     """
     if not is_likely and not _HINT.search(text):
         return frozenset()
-    return frozenset(
-        _SCHEME.sub("", name.lower()).removesuffix("()").rstrip("/")
-        for name in _IDENTIFIER.findall(text)
-    )
+    return frozenset(_canonical(name) for name in _IDENTIFIER.findall(text))
+
+
+def _canonical(name: str) -> str:
+    """Keep the case of flags, escapes and variables; that of an address or file means little."""
+    bare = name.removesuffix("()")
+    if name[0] in "-\\" or (bare.isidentifier() and ("_" in bare or bare[0].islower())):
+        return bare
+    return _SCHEME.sub("", bare.lower()).rstrip("/")

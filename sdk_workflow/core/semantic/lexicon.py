@@ -130,7 +130,7 @@ NEGATIONS = word_set("""
     not no never without none neither nor cannot nobody nothing nowhere hardly scarcely barely
     avoid avoids avoiding avoided prevent prevents preventing prevented stop stops stopping stopped
     refuse refuses refusing refused fail fails failing failed lack lacks lacking lacked
-    except excluding unless
+    except excluding unless besides
     """)
 
 _QUANTIFIER_GROUPS = """
@@ -143,6 +143,8 @@ _QUANTIFIER_GROUPS = """
     often frequently
     rarely seldom
     few
+    afew
+    alittle
     once
     twice
     almost nearly

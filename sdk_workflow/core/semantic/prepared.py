@@ -8,8 +8,10 @@ from sdk_workflow.core.semantic.identifiers import find_identifiers
 from sdk_workflow.core.semantic.lexicon import ARTICLES, DIRECTIONS, OBJECT_PRONOUNS, POSSESSIVES
 from sdk_workflow.core.semantic.numbers import AMBIGUOUS_DATES, join_numbers
 from sdk_workflow.core.semantic.questions import find_questions
+from sdk_workflow.core.semantic.symbols import find_number_rows, find_symbols
 from sdk_workflow.core.semantic.synonyms import CONCEPTS
 from sdk_workflow.core.semantic.text import (
+    find_day_halves,
     find_operators,
     find_quotations,
     fold,
@@ -19,12 +21,25 @@ from sdk_workflow.core.semantic.text import (
 from sdk_workflow.core.semantic.word_lists import word_set
 from sdk_workflow.core.semantic.words import Word, read_token
 
-__all__ = ["PreparedText", "prepare"]
+__all__ = ["Exact", "PreparedText", "prepare"]
 
 _SIDE_MARKS = frozenset(",/&")
 _KEEPING_SENTENCE = frozenset(",-/&")
 _GIVING = word_set("to for with by from at on about")
 _VERSION_WORDS = frozenset({"version", "v", "release"})
+
+
+class Exact(NamedTuple):
+    """What a text says by more than its words: signs, the order of numbers, and letter case."""
+
+    symbols: tuple[str, ...]
+    number_rows: tuple[str, ...]
+    """Numbers joined to a date, time, fraction or sum, each as one."""
+    forms: frozenset[str]
+    """Words whose case may tell them apart, as they are written: "CO", "mW", "Turkey's"."""
+    quotations: tuple[str, ...]
+    is_lower: bool
+    """Whether the text has no capital, or nothing else: then case says nothing."""
 
 
 class PreparedText(NamedTuple):
@@ -60,8 +75,8 @@ class PreparedText(NamedTuple):
     recipients: frozenset[str]
     """Persons after a preposition, such as "to you"."""
     identifiers: frozenset[str]
-    quotations: tuple[str, ...]
     questions: tuple[str, ...]
+    exact: Exact
 
     def __repr__(self) -> str:
         """Show no word of the text: a repr ends up in logs."""
@@ -94,15 +109,15 @@ def prepare(text: str) -> PreparedText:
         directions=frozenset(line.directions),
         recipients=frozenset(line.recipients),
         identifiers=find_identifiers(clean, is_likely=any(word.is_code for word in special)),
-        quotations=_find_quotations(clean) if "'" in clean or '"' in clean else (),
         questions=find_questions(
             [word.text for word in words],
             [place for place, word in enumerate(words) if word.opens_question],
         ),
-        numbers=_find_numbers(words, find_operators(clean)) if has_numbers else (),
+        numbers=_find_numbers(words, clean) if has_numbers else (),
         units=frozenset([word.unit for word in special if word.unit]),
         quantifiers=frozenset([word.quantifier for word in special if word.quantifier]),
         negations=sum(word.negates for word in special),
+        exact=_find_exact(clean, special, has_numbers=has_numbers),
     )
 
 
@@ -214,12 +229,13 @@ def _as_number(text: str, value: str) -> Word:
     return Word(text, value, value, is_special=True, number=value)
 
 
-def _find_numbers(words: list[Word], operators: list[str]) -> tuple[str, ...]:
+def _find_numbers(words: list[Word], text: str) -> tuple[str, ...]:
     """Return the numbers, sorted: each once, unless the text calculates with them.
 
-    What follows the word "version" is told from a count.
+    What follows the word "version" is told from a count; "am" and "pm" belong to their number.
     """
-    numbers = []
+    operators = find_operators(text)
+    numbers = find_day_halves(text)
     previous = ""
     for word in words:
         if word.number:
@@ -229,9 +245,14 @@ def _find_numbers(words: list[Word], operators: list[str]) -> tuple[str, ...]:
     return tuple(sorted(numbers + operators if operators else set(numbers)))
 
 
-def _find_quotations(text: str) -> tuple[str, ...]:
-    parts = [
-        [word for token in tokenise(part) for word in read_token(token)]
-        for part in find_quotations(text)
-    ]
-    return tuple(" ".join([word.text for word in part if not word.is_mark]) for part in parts)
+def _find_exact(text: str, special: list[Word], *, has_numbers: bool) -> Exact:
+    forms = [word.form for word in special if word.form]
+    if "-" in text:  # the letter of "X-ray" and "T-shirt" is written in either case
+        forms = [form for form in forms if len(form) > 1 or f"{form}-" not in text]
+    return Exact(
+        symbols=find_symbols(text),
+        number_rows=find_number_rows(text) if has_numbers else (),
+        forms=frozenset(forms),
+        quotations=tuple(find_quotations(text)) if "'" in text or '"' in text else (),
+        is_lower=text.islower(),
+    )

@@ -7,7 +7,14 @@ import unicodedata
 
 from sdk_workflow.core.semantic.word_lists import word_set
 
-__all__ = ["find_operators", "find_quotations", "fold", "strip_courtesy", "tokenise"]
+__all__ = [
+    "find_day_halves",
+    "find_operators",
+    "find_quotations",
+    "fold",
+    "strip_courtesy",
+    "tokenise",
+]
 
 _PLAIN_FORMS = str.maketrans(
     dict.fromkeys("\u2019\u2018\u02bc`\u00b4", "'")
@@ -22,6 +29,10 @@ _PREFIXED = re.compile(
     r"\b(non|anti|extra|pre|post|sub|super|ultra|inter|intra|multi|semi|co|ex|un|pro)-(?=[a-z])",
     re.IGNORECASE,
 )
+
+# Pairs of words that mean something else than either: one token each.
+_EXCEPTING = re.compile(r"\b(?:other than|apart from|aside from)\b", re.IGNORECASE)
+_A_FEW = re.compile(r"\ba (few|little)\b", re.IGNORECASE)
 
 _PERSON = r"(?:you|some(?:one|body)|any(?:one|body))"
 _ASKED = r"(?:what|how|why|when|where|who|which|whether|if)\b"
@@ -68,6 +79,7 @@ _TOKEN = re.compile(
 _OPERATOR = re.compile(
     r"(?<=\d)\s*([+*^=<>\u00d7\u00f7])\s*(?=[\w(.-])|(?<=\d)\s+(-)\s+(?=\d)|(?<=\d)\s*(/)\s*(?=\d)"
 )
+_DAY_HALF = re.compile(r"(?<=\d)\s*([ap]\.?m)\b", re.IGNORECASE)
 _QUOTATION = re.compile(r"\"([^\"]+)\"|(?<![\w'])'([^']+)'(?![\w'])")
 
 
@@ -89,7 +101,17 @@ def fold(text: str) -> str:
         text = _LETTER_A.sub(r"\1 A#", text)
     if "-" in text:
         text = _PREFIXED.sub(r"\1", text)
-    return text.lower() if text.isupper() else text
+    if text.isupper():
+        text = text.lower()
+    return _join_phrases(text)
+
+
+def _join_phrases(text: str) -> str:
+    if " than" in text or " from" in text:
+        text = _EXCEPTING.sub("except", text)
+    if " few" in text or " little" in text:
+        text = _A_FEW.sub(r"a\1", text)
+    return text
 
 
 def strip_courtesy(text: str) -> str:
@@ -113,10 +135,15 @@ def tokenise(text: str) -> list[str]:
 
 
 def find_quotations(text: str) -> list[str]:
-    """Return what stands between quotation marks, without the marks."""
-    return [(double or single).strip() for double, single in _QUOTATION.findall(text)]
+    """Return what stands between quotation marks, without the marks and the stop at its end."""
+    return [(double or single).strip(" .,") for double, single in _QUOTATION.findall(text)]
 
 
 def find_operators(text: str) -> list[str]:
     """Return the signs of arithmetic that follow a digit: "2 + 2" is not "2 * 2"."""
     return ["".join(signs) for signs in _OPERATOR.findall(text)]
+
+
+def find_day_halves(text: str) -> list[str]:
+    """Return "am" or "pm" for every time of day that names its half: "at 8 p.m."."""
+    return [half.lower().replace(".", "") for half in _DAY_HALF.findall(text)]

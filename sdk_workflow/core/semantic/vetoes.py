@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sdk_workflow.core.semantic.cases import has_recased
 from sdk_workflow.core.semantic.irregular import PAST_FORMS
 from sdk_workflow.core.semantic.lexicon import COMPARISONS, DIRECTIONS
 from sdk_workflow.core.semantic.opposites import OPPOSITES, is_negated_form
@@ -11,6 +12,7 @@ from sdk_workflow.core.semantic.order import is_reordered
 from sdk_workflow.core.semantic.questions import have_other_questions
 from sdk_workflow.core.semantic.stems import stem
 from sdk_workflow.core.semantic.text import tokenise
+from sdk_workflow.core.semantic.words import read_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +23,14 @@ if TYPE_CHECKING:
 __all__ = ["RULES"]
 
 _FUTURE = frozenset(map(stem, ("will", "shall")))
+_PRESENT_AND_PAST = tuple(
+    (frozenset(map(stem, now)), frozenset(map(stem, past)))
+    for now, past in (
+        (("is", "are", "am"), ("was", "were")),
+        (("do", "does"), ("did",)),
+        (("have", "has"), ("had",)),
+    )
+)
 _COMPARISONS = frozenset(stem(word) for word in COMPARISONS)
 # "all the way" and "of them all" add nothing; "only", "half" or "twice" do.
 _WEAK_QUANTIFIERS = frozenset({"all", "always", "almost", "often", "together", "sometimes"})
@@ -28,7 +38,10 @@ _WEAK_QUANTIFIERS = frozenset({"all", "always", "almost", "often", "together", "
 
 def has_other_numbers(pair: Pair) -> bool:
     """Say whether the numbers differ: "in 2 days", "in 3 days"."""
-    return pair.a.numbers != pair.b.numbers
+    if pair.a.numbers != pair.b.numbers:
+        return True
+    rows_a, rows_b = pair.a.exact.number_rows, pair.b.exact.number_rows
+    return bool(rows_a and rows_b) and rows_a != rows_b
 
 
 def has_other_versions(pair: Pair) -> bool:
@@ -69,8 +82,16 @@ def _base(word: str) -> str:
 
 
 def has_other_tense(pair: Pair) -> bool:
-    """Say whether one text asks for what was and the other for what will be."""
+    """Say whether one text asks for what was and the other for what is or will be."""
+    if _is_and_was(pair.words_a, pair.words_b) or _is_and_was(pair.words_b, pair.words_a):
+        return True
     return _looks_ahead(pair.a, pair.b, pair.words_a) or _looks_ahead(pair.b, pair.a, pair.words_b)
+
+
+def _is_and_was(words: frozenset[str], others: frozenset[str]) -> bool:
+    return any(
+        not now.isdisjoint(words) and not past.isdisjoint(others) for now, past in _PRESENT_AND_PAST
+    )
 
 
 def _looks_ahead(text: PreparedText, other: PreparedText, only_here: frozenset[str]) -> bool:
@@ -130,12 +151,36 @@ def _spoken(name: str) -> list[str]:
 
 
 def has_other_quotation(pair: Pair) -> bool:
-    """Say whether what one text quotes is not found in the other."""
+    """Say whether the texts quote other words, or the same in another case."""
+    ours, theirs = pair.a.exact.quotations, pair.b.exact.quotations
+    if ours and theirs:
+        return set(ours) != set(theirs)
     return _quotes_more(pair.a, pair.b) or _quotes_more(pair.b, pair.a)
 
 
 def _quotes_more(text: PreparedText, other: PreparedText) -> bool:
-    return any(f" {part} " not in f" {other.spoken} " for part in text.quotations)
+    spoken = f" {other.spoken} "
+    return any(f" {_say(part)} " not in spoken for part in text.exact.quotations)
+
+
+def _say(text: str) -> str:
+    words = (word for token in tokenise(text) for word in read_token(token))
+    return " ".join([word.text for word in words if not word.is_mark])
+
+
+def has_other_symbols(pair: Pair) -> bool:
+    """Say whether signs of code or mathematics, arrows or emoji differ: "a == b", "a === b"."""
+    return pair.a.exact.symbols != pair.b.exact.symbols
+
+
+def has_other_case(pair: Pair) -> bool:
+    """Say whether only the case tells a symbol, unit or name apart: "CO" and "Co"."""
+    a, b = pair.a, pair.b
+    if a.exact.forms == b.exact.forms or a.exact.is_lower or b.exact.is_lower:
+        return False
+    return has_recased(a.exact.forms, b.exact.forms, b.spoken) or has_recased(
+        b.exact.forms, a.exact.forms, a.spoken
+    )
 
 
 def has_other_quantifier(pair: Pair) -> bool:
@@ -194,6 +239,8 @@ RULES: tuple[tuple[str, Callable[[Pair], bool]], ...] = (
     ("quoted", has_other_quotation),
     ("quantifier", has_other_quantifier),
     ("entity", has_other_entity),
+    ("symbol", has_other_symbols),
+    ("case", has_other_case),
     ("wording", has_other_word),
     ("order", has_other_order),
     ("question", has_other_question),

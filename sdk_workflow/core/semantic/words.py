@@ -5,8 +5,10 @@ Texts repeat the same few thousand tokens, so what was read is remembered, up to
 
 from __future__ import annotations
 
+from string import ascii_letters
 from typing import NamedTuple
 
+from sdk_workflow.core.semantic.cases import is_cased_form
 from sdk_workflow.core.semantic.lexicon import (
     AUXILIARIES,
     CONTRACTIONS,
@@ -60,6 +62,8 @@ class Word(NamedTuple):
     number: str = ""
     unit: str = ""
     date: str = ""
+    form: str = ""
+    """The word as it is written, where its case may tell it from another: "CO", "mW"."""
 
 
 _remembered: dict[str, tuple[Word, ...]] = {}
@@ -94,6 +98,8 @@ def _read(token: str) -> tuple[Word, ...]:
     words = tuple(
         _read_word(part, is_capitalised=is_capitalised) for part in _expand_contraction(lower)
     )
+    if is_cased_form(token):
+        words = (words[0]._replace(form=token, is_special=True), *words[1:])
     if len(token) == 1 or token[1:].islower() or token.isupper():
         return words
     return (words[0]._replace(is_code=True, is_special=True), *words[1:])
@@ -116,7 +122,9 @@ def _expand_contraction(lower: str) -> tuple[str, ...]:
 def _read_digits(token: str) -> tuple[Word, ...]:
     value, letters = read_numeral(token)
     unit = UNITS.get(letters, "")
-    number = Word(token.lower(), value, value, is_special=True, number=value, unit=unit)
+    ending = token[len(token.rstrip(ascii_letters)) :]
+    form = ending if is_cased_form(ending) else ""
+    number = Word(token.lower(), value, value, is_special=True, number=value, unit=unit, form=form)
     if not letters or unit:
         return (number,)
     return (number._replace(is_code=True), _read_word(letters, is_capitalised=False))
