@@ -266,7 +266,7 @@ def _targets(examples: dict[str, list[Example]]) -> list[Row]:
     return [
         _row("Quora pairs, precision at 0.97", _precision(qqp, 0.97), at_least=0.96),
         _row("Quora pairs, precision at 0.95", at_95.precision, at_least=0.93),
-        _row("Quora pairs, served at 0.95", at_95.served, at_least=400),
+        _row("Quora pairs, served at 0.95", at_95.served, at_least=380),
         _row("PAWS, wrong at 0.95", _count(examples["paws"], wrong=True), at_most=10),
         _row("changing edits served, share", _count(changing) / len(changing), at_most=0.02),
         _row("harmless edits served, share", _count(harmless) / len(harmless), at_least=0.85),
@@ -285,7 +285,7 @@ def _cache_targets(
     return [
         _row(f"GPTCache, right at {_STATED_THRESHOLD}", by_row.served - by_row.wrong, at_least=904),
         _row(f"GPTCache, wrong at {_STATED_THRESHOLD}", by_row.wrong, at_most=76),
-        _row(f"Quora pairs, served at {_GUARDED}", len(served), at_least=400),
+        _row(f"Quora pairs, served at {_GUARDED}", len(served), at_least=380),
         _row(f"Quora pairs, precision at {_GUARDED}", 1 - wrong / len(served), at_least=0.93),
         _row("Quora pairs, wrong among them", wrong),
         _row("Quora pairs decided unlike the table", len(expected ^ served), at_most=0),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
-from sdk_workflow.core.semantic.guard import find_veto, prepare
 
+from sdk_workflow.core.semantic.guard import find_veto, prepare
 from tests.semantic_fakes import World
 
 SCOPES = st.sampled_from(["", "tenant a", "tenant b", "tenant b, other model"])
