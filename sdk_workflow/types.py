@@ -12,26 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 __all__ = [
-    "Block",
-    "CacheHit",
-    "CacheTier",
-    "Call",
-    "EffectClass",
-    "Emit",
-    "JournalKind",
-    "JournalRecord",
-    "Message",
-    "Money",
-    "Reply",
-    "RunResult",
-    "ServedBy",
-    "StreamEvent",
-    "ToolCall",
-    "ToolRecord",
-    "ToolResult",
-    "ToolSpec",
-    "Usage",
-]
+    "Block", "CacheHit", "CacheTier", "Call", "EffectClass", "Emit", "JournalKind",
+    "JournalRecord", "Message", "Money", "Reply", "RunResult", "ServedBy", "StreamEvent",
+    "ToolCall", "ToolRecord", "ToolResult", "ToolSpec", "Usage",
+]  # fmt: skip
 
 Block = Mapping[str, Any]
 """One content block of the Messages API: text, tool_use, tool_result, ..."""
@@ -52,14 +36,9 @@ EffectClass = Literal["pure", "idempotent", "other"]
 """What running a tool twice does: nothing, the same as once, or harm."""
 
 JournalKind = Literal[
-    "run_started",
-    "model_intent",
-    "model_result",
-    "tool_intent",
-    "tool_result",
-    "run_finished",
-    "run_failed",
-]
+    "run_started", "model_intent", "model_result", "tool_intent", "tool_result",
+    "run_finished", "run_failed",
+]  # fmt: skip
 """What a journal record tells: an intent is on disk before the effect, a result after it."""
 
 CacheTier = Literal["lru", "semantic"]

@@ -6,6 +6,7 @@ parts it is made of are in `core.budgeting`, how a report looks is `core.cost_re
 
 from __future__ import annotations
 
+import itertools
 import logging
 from threading import Lock
 from typing import TYPE_CHECKING, Literal, get_args
@@ -342,8 +343,8 @@ class CostManager:
     def get_cost_history(self, limit: int = 10) -> list[CostEntry]:
         """Return the latest calls, the oldest of them first."""
         with self._lock:
-            entries = list(self._books.entries)
-        return entries[-limit:] if limit > 0 else []
+            latest = list(itertools.islice(reversed(self._books.entries), max(limit, 0)))
+        return latest[::-1]
 
     def report(self) -> CostReport:
         """Return everything that a report shows."""

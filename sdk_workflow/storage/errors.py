@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sdk_workflow.exceptions import StorageError
+from sdk_workflow.exceptions import CheckpointConflict, CheckpointCorrupt, SessionNotFound
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -12,45 +12,6 @@ if TYPE_CHECKING:
 __all__ = ["CheckpointConflict", "CheckpointCorrupt", "Damage", "SessionNotFound"]
 
 _MOST_RANGES = 8
-
-
-class CheckpointCorrupt(StorageError):
-    """A session file does not hold what was written to it.
-
-    Args:
-        message: What is damaged and how that shows.
-        version: The version that cannot be trusted; None where it is more than one.
-        intact_versions: The versions that still load, ascending.
-        code: Stable name of the case; defaults to the class's own.
-        hint: What to do next.
-    """
-
-    default_code = "checkpoint_corrupt"
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        version: int | None = None,
-        intact_versions: tuple[int, ...] = (),
-        code: str | None = None,
-        hint: str = "",
-    ) -> None:
-        super().__init__(message, code=code, hint=hint)
-        self.version = version
-        self.intact_versions = intact_versions
-
-
-class CheckpointConflict(StorageError):
-    """Somebody else has written in between: saving now would lose their version."""
-
-    default_code = "checkpoint_conflict"
-
-
-class SessionNotFound(StorageError):
-    """There is no stored session of that id."""
-
-    default_code = "session_not_found"
 
 
 class Damage(Exception):

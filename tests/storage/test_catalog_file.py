@@ -155,7 +155,7 @@ def test_a_search_finds_what_meets_all_filters_whichever_way_it_is_planned(
 def test_text_is_found_where_sqlite_has_no_index_of_words(
     catalog: CatalogFile, monkeypatch: pytest.MonkeyPatch, said: str
 ) -> None:
-    name = said.split()[-1]
+    name = said.rsplit(maxsplit=1)[-1]
     statement = catalog_rows._WORDS.replace(name, "absent")
     monkeypatch.setattr(catalog_rows, "_WORDS", statement)
     put(catalog, *SAMPLE)
