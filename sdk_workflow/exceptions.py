@@ -123,6 +123,7 @@ class CheckpointCorrupt(StorageError):
         version: The version that cannot be trusted; None where it is more than one.
         intact_versions: The versions that still load, ascending.
         code: Stable name of the case; defaults to the class's own.
+        retryable: Whether the same call may succeed later.
         hint: What to do next.
     """
 
@@ -135,9 +136,10 @@ class CheckpointCorrupt(StorageError):
         version: int | None = None,
         intact_versions: tuple[int, ...] = (),
         code: str | None = None,
+        retryable: bool | None = None,
         hint: str = "",
     ) -> None:
-        super().__init__(message, code=code, hint=hint)
+        super().__init__(message, code=code, retryable=retryable, hint=hint)
         self.version = version
         self.intact_versions = intact_versions
 
