@@ -8,6 +8,7 @@ before. Events are noted in memory, a thread writes them: what is measured is wh
 
 from __future__ import annotations
 
+import functools
 import random
 import tempfile
 from pathlib import Path
@@ -119,7 +120,7 @@ def search_rows(sessions: SessionManager, rounds: int) -> list[Row]:
     found: dict[str, list[float]] = {}
     for number in range(-1, rounds):
         for name, filters in searches(chance).items():
-            taken = timed(lambda filters=filters: sessions.search_sessions(filters)) * 1000
+            taken = timed(functools.partial(sessions.search_sessions, filters)) * 1000
             if number >= 0:
                 found.setdefault(name, []).append(taken)
     rows = [Row(name=name, series=Series(taken), unit="ms") for name, taken in found.items()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import io
 import json
 import logging
@@ -20,7 +21,6 @@ from sdk_workflow.events import ModelCallFinished, RunFailed, RunFinished, RunSt
 from sdk_workflow.exceptions import OverloadedError, StorageError, UsageError
 from sdk_workflow.managers.session_manager import (
     CheckpointCorrupt,
-    SessionInfo,
     SessionManager,
     SessionNotFound,
 )
@@ -36,11 +36,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from sdk_workflow.managers.session_manager import SessionInfo
+
 DAY = 86_400.0
 MODEL = "claude-haiku-5-5"
 HOSTILE = (
     "../../x", "", ".", "..", "CON", "con", "nul", "a" * 4096, "\u0430bc", "a\0b", "Upper", "a/b",
-    "a\\b", "\ud800", "a b", "ａ",
+    "a\\b", "\ud800", "a b", "\uff41",
 )  # fmt: skip
 
 
@@ -326,7 +328,8 @@ def test_the_cost_of_a_run_that_fails_again_after_resuming_is_that_of_both_parts
     feed(sessions, started(), called(tokens=1000), failed(ValueError(), tokens=2000, turns=2))
 
     twice = sessions.get_session("a").spent
-    assert twice == once + once
+    assert (twice.turns, twice.input_tokens) == (2, 2000)
+    assert twice.cost_pico == 2 * once.cost_pico
 
 
 def test_a_new_run_after_a_failed_one_counts_besides_it(sessions: SessionManager) -> None:
@@ -388,6 +391,21 @@ async def test_a_kept_run_is_found_by_its_words_and_its_file_is_watched(
     assert info.last_version > 0
 
 
+@pytest.mark.parametrize("turns", [1, 2])
+def test_a_session_that_was_kept_before_goes_on_from_what_its_file_tells(
+    sessions: SessionManager, tmp_path: Path, turns: int
+) -> None:
+    usage = {"input_tokens": 7, "output_tokens": 2}
+    save(tmp_path, "a", {"usage": usage, "turns": turns, "history": [{"content": "Before"}]})
+    feed(sessions, started("a", "Then"))
+    save(tmp_path, "a", {"usage": {"input_tokens": 99}, "turns": 99})
+    feed(sessions, called("a"), finished("a"))
+
+    info = sessions.get_session("a")
+    assert (info.turns, info.spent.input_tokens, info.title) == (turns + 1, 17, "Before")
+    assert info.last_version == 2
+
+
 def test_changes_from_many_threads_are_all_kept(sessions: SessionManager) -> None:
     def run(name: str) -> None:
         for _ in range(3):
@@ -430,14 +448,14 @@ def test_a_disk_that_fails_for_long_costs_the_oldest_changes_and_no_memory(
     fails = [True]
     written: list[str] = []
 
-    def write(name: str, _: object) -> None:
+    def write(name: str) -> None:
         if fails[0]:
             raise StorageError("full")
         written.append(name)
 
-    inbox = session_inbox.SessionInbox(write)
+    inbox = session_inbox.SessionInbox()
     for name in ("a", "b", "c"):
-        inbox.put(name, lambda info: info)
+        inbox.put(name, functools.partial(write, name))
         inbox.settle()
     fails[0] = False
     inbox.settle()
@@ -450,18 +468,18 @@ def test_a_forked_child_does_not_write_what_its_parent_is_to_write() -> None:
     written: list[str] = []
     go_on = threading.Event()
 
-    def write(name: str, _: object) -> None:
+    def write(name: str) -> None:
         go_on.wait(20)
         written.append(name)
 
-    inbox = session_inbox.SessionInbox(write)
-    inbox.put("parent", lambda info: info)
+    inbox = session_inbox.SessionInbox()
+    inbox.put("parent", lambda: write("parent"))
     child = os.fork()
     if child == 0:
         code = 1
         try:
             go_on.set()
-            inbox.put("child", lambda info: info)
+            inbox.put("child", lambda: write("child"))
             inbox.settle()
             code = 0 if written == ["child"] else 2
         finally:
@@ -718,7 +736,7 @@ def test_cleanup_deletes_what_is_old_and_nothing_that_is_wanted(
 ) -> None:
     for name in ("active", "archived", "old", "older", "claimed"):
         save(tmp_path, name, {"n": 1}, clock=clock)
-        sessions.start_session if False else sessions.tag_session(name, ["x"])
+        sessions.tag_session(name, ["x"])
         if name != "active":
             sessions.end_session(name)
     feed(sessions, started("active"))
@@ -746,11 +764,11 @@ def test_cleanup_goes_by_the_record_where_the_catalogue_lags(
     sessions.end_session("a")
     clock.advance(10 * DAY)
 
-    def late(*_: Any) -> list[str]:
-        sessions.tag_session("a", ["used again"])
-        return ["a", "gone"]
-
-    monkeypatch.setattr("sdk_workflow.storage.catalog_rows.CatalogRows.ids_before", late)
+    sessions.tag_session("a", ["used again"])
+    names = ["a", "gone"]
+    monkeypatch.setattr(
+        "sdk_workflow.storage.catalog_rows.CatalogRows.ids_before", lambda *_: names
+    )
 
     assert sessions.cleanup_sessions(5) == 1  # "gone", of which nothing is left
     assert sessions.get_session("a").tags == ("used again",)
@@ -914,7 +932,12 @@ def test_tasks_are_done_in_order_and_refused_beyond_the_limit() -> None:
     go_on, begun = threading.Event(), threading.Event()
     seen: list[int] = []
     background = Background("test", limit=2)
-    background.submit(lambda: (begun.set(), go_on.wait(30)))
+
+    def hold() -> None:
+        begun.set()
+        go_on.wait(30)
+
+    background.submit(hold)
     begun.wait(30)
 
     accepted = [background.submit(lambda number=number: seen.append(number)) for number in range(3)]  # type: ignore[misc]

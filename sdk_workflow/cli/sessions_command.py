@@ -32,6 +32,9 @@ __all__ = [
 
 _HEADINGS = ("ID", "STATUS", "LAST USED", "TURNS", "COST", "MODEL", "TAGS", "TITLE")
 _RIGHT = frozenset({"TURNS", "COST"})
+_SHORTENED = frozenset({"MODEL", "TAGS", "TITLE"})
+_LEFT_OUT_FIRST = frozenset({"MODEL", "TAGS"})
+_WIDE = 110
 _PAGING = frozenset({"sort", "limit"})
 _SECONDS = 19  # characters of an ISO time up to its seconds
 
@@ -188,19 +191,27 @@ def _table(rows: Sequence[Sequence[str]]) -> str:
     from rich.table import Table
     from rich.text import Text
 
+    # Without colours: a result on a terminal is freed of all control characters.
+    console = RichConsole(color_system=None, highlight=False)
     table = Table(box=None, pad_edge=False)
-    for name in _HEADINGS:
-        # An id has to be copied whole; of a title the beginning is enough.
+    shown = [
+        index
+        for index, name in enumerate(_HEADINGS)
+        if console.width >= _WIDE or name not in _LEFT_OUT_FIRST
+    ]
+    for index in shown:
+        # Ids and figures are shown whole; of what remains, the beginning is enough.
+        name = _HEADINGS[index]
+        width = max(len(row[index]) for row in (_HEADINGS, *rows))
         table.add_column(
             name,
             justify="right" if name in _RIGHT else "left",
             no_wrap=True,
-            min_width=len(rows[0][0]) if name == "ID" else None,
-            overflow="fold" if name == "ID" else "ellipsis",
+            overflow="ellipsis",
+            min_width=len(name) if name in _SHORTENED else width,
         )
     for row in rows:
-        table.add_row(*map(Text, row))  # as text: brackets in a title are no markup
-    console = RichConsole(no_color=True, highlight=False)
+        table.add_row(*(Text(row[index]) for index in shown))  # brackets are no markup
     with console.capture() as capture:
         console.print(table)
     return capture.get().rstrip("\n")

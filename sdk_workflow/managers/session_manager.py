@@ -6,6 +6,7 @@ catalogue are kept is told in `storage.catalog_file`; it knows no agent and no o
 
 from __future__ import annotations
 
+import functools
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from sdk_workflow.core.budgeting.pricing import Pricing
 from sdk_workflow.core.session_analytics import SessionAnalytics, analytics_of
 from sdk_workflow.core.session_export import export_text
 from sdk_workflow.core.session_hooks import SessionHooks
-from sdk_workflow.exceptions import StorageError, UsageError
+from sdk_workflow.exceptions import UsageError
 from sdk_workflow.storage.catalog_query import parse_filters
 from sdk_workflow.storage.errors import CheckpointCorrupt, SessionNotFound
 from sdk_workflow.storage.session_feed import SessionFeed
@@ -71,8 +72,7 @@ class SessionManager:
         clock: Where times come from.
         catalog: Models and prices, for the cost of runs that fail.
         encryption_key: 32 bytes, where session files are encrypted.
-        on_notice: Is told in a sentence what an operator should know, such as a catalogue that
-            was made anew; a logged warning by default.
+        on_notice: Is told in a sentence what an operator should know; a logged warning by default.
 
     Example:
         >>> import tempfile, pathlib
@@ -100,7 +100,7 @@ class SessionManager:
         self._store = SessionStore(self._home, on_notice=on_notice, key=encryption_key)
         self._feed = SessionFeed(self._clock, self._price)
         self._hooks = SessionHooks()
-        self._inbox = SessionInbox(self._write)
+        self._inbox = SessionInbox()
 
     def generate_session_id(self) -> str:
         """Return a new id that can name a file."""
@@ -184,15 +184,10 @@ class SessionManager:
             SessionNotFound: If there is no such session.
             StorageError: If it cannot be written.
         """
-        name = check_session_id(session_id)
-        there = self._store.stored_head(name)
-
-        def persisted(info: SessionInfo) -> SessionInfo:
-            return info if there is None else info.at(*there)
-
-        info = self._change(name, persisted)
+        there = self._store.stored_head(check_session_id(session_id))
+        info = self._change(session_id, lambda info: info if there is None else info.at(*there))
         self._hooks.fire("persisted", info)
-        return record_path(self._home, name)
+        return record_path(self._home, session_id)
 
     def load_persisted_session(self, session_id: str) -> dict[str, Any] | None:
         """Return what is on disk of a session as plain JSON; None where there is none.
@@ -201,12 +196,11 @@ class SessionManager:
             UsageError: If the id is not one.
             CheckpointCorrupt: If its session file went further once than it does now.
         """
-        name = check_session_id(session_id)
         self._inbox.settle()
-        info = self._store.find(name)
+        info = self._store.find(session_id)
         if info is None:
             return None
-        self._check_head(info)
+        self._store.check_file(info)
         return info.to_json()
 
     def search_sessions(self, filters: Mapping[str, Any] | None = None) -> SessionPage:
@@ -260,19 +254,15 @@ class SessionManager:
     def archive_session(self, session_id: str) -> Path:
         """Put a session away: its file moves into the archive, and it stays in every search.
 
-        One that is still active ends as cancelled. `unarchive_session` brings it back.
-
-        Returns:
-            Its file; its record where it has no session file.
+        One that is still active ends as cancelled. `unarchive_session` brings it back. Returns its
+        file, or its record where it has no session file.
 
         Raises:
             SessionNotFound: If there is no such session.
             StorageError: If it is in use (`session_in_use`) or cannot be moved.
         """
-        self._inbox.settle()
-        info = self._store.move(session_id, away=True, now=self._clock.now())
-        self._hooks.fire("archived", info)
-        return self._store.file_of(info.session_id)
+        self._hooks.fire("archived", self._moved(session_id, away=True))
+        return self._store.file_of(session_id)
 
     def unarchive_session(self, session_id: str) -> Path:
         """Bring a session back that was put away, and return its file.
@@ -281,9 +271,8 @@ class SessionManager:
             SessionNotFound: If there is no such session.
             StorageError: If another one has taken its place, or it cannot be moved.
         """
-        self._inbox.settle()
-        info = self._store.move(session_id, away=False, now=self._clock.now())
-        return self._store.file_of(info.session_id)
+        self._moved(session_id, away=False)
+        return self._store.file_of(session_id)
 
     def cleanup_sessions(self, older_than_days: float) -> int:
         """Delete sessions that were last used before that, and return how many.
@@ -357,10 +346,12 @@ class SessionManager:
         Raises:
             UsageError: If the event's session has an id that none can have.
         """
-        change = self._feed.change_of(event)
-        if change is None:
-            return
-        self._inbox.put(*change)
+        found = self._feed.change_of(event)
+        if found is not None:
+            name, change = found
+            # What the session file tells has to be asked now: the run is about to change it.
+            base = self._store.base_of(name, now=self._clock.now())
+            self._inbox.put(name, functools.partial(self._write, name, change, base))
 
     def close(self) -> None:
         """Write what is to be written, give hooks a second to end, and close the catalogue."""
@@ -376,16 +367,15 @@ class SessionManager:
         """Close it."""
         self.close()
 
-    def _write(self, name: str, change: Change) -> None:
-        new = SessionInfo(session_id=name, started_at=iso_time(self._clock.now()))
-        seen = [new]
+    def _write(self, name: str, change: Change, base: SessionInfo | None) -> None:
+        seen: list[SessionInfo] = []
 
         def noted(info: SessionInfo) -> SessionInfo:
-            seen[0] = info
+            seen[:] = [info]
             return with_head(self._home, change(info))
 
-        after = self._store.change(name, noted, new=new)
-        self._fire_change(None if seen[0] is new else seen[0], after)
+        after = self._store.change(name, noted, base=base)
+        self._fire_change(None if seen[0] is base else seen[0], after)
 
     def _fire_change(self, before: SessionInfo | None, after: SessionInfo) -> None:
         if after.status != "active":
@@ -402,15 +392,9 @@ class SessionManager:
         self._inbox.settle()
         return self._store.change(session_id, change)
 
-    def _check_head(self, info: SessionInfo) -> None:
-        try:
-            there = self._store.stored_head(info.session_id)
-        except StorageError as error:
-            if error.code != "key_missing":  # without its key nobody reads anything from it
-                raise
-            return
-        if there is not None:
-            self._store.check_head(info, *there)
+    def _moved(self, session_id: str, *, away: bool) -> SessionInfo:
+        self._inbox.settle()
+        return self._store.move(session_id, away=away, now=self._clock.now())
 
     def _price(self, reply: Reply) -> Money | None:
         return self._pricing.cost(reply.model, reply.usage, at=self._clock.now()).total

@@ -57,13 +57,15 @@ class CatalogWriting:
         self._rows = rows
         self._noted: list[str] = []
 
-    def get(self, session_id: str) -> SessionInfo | None:
+    def get(self, session_id: str, *, base: SessionInfo | None = None) -> SessionInfo | None:
         """Return what is known of a session by its own files; None where there are none.
+
+        Where it has no record, `base` is what is known.
 
         Raises:
             StorageError: If they cannot be read.
         """
-        return self._catalog.look_up(session_id)
+        return self._catalog.look_up(session_id, base=base)
 
     def put(self, info: SessionInfo) -> None:
         """Write a session's row, and its record: from then on the change stands.
@@ -197,13 +199,17 @@ class CatalogFile:
             return False
         return True
 
-    def look_up(self, session_id: str) -> SessionInfo | None:
+    def look_up(self, session_id: str, *, base: SessionInfo | None = None) -> SessionInfo | None:
         """Return what a session's own files say of it; None where there are none.
+
+        Where it has no record, `base` is what is known.
 
         Raises:
             StorageError: If they cannot be read.
         """
-        return known_info(self.home, session_id, key=self._key, on_notice=self._on_notice)
+        return known_info(
+            self.home, session_id, key=self._key, on_notice=self._on_notice, base=base
+        )
 
     def note_unfinished(self, session_ids: list[str]) -> None:
         """Leave word of the sessions whose rows are about to change, in case this process dies."""

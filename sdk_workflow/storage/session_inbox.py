@@ -14,10 +14,6 @@ from sdk_workflow.exceptions import StorageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sdk_workflow.storage.session_info import SessionInfo
-
-    Change = Callable[[SessionInfo], SessionInfo]
-
 __all__ = ["SessionInbox"]
 
 _MOST_PENDING = 10_000
@@ -25,23 +21,21 @@ _logger = logging.getLogger("sdk_workflow.sessions")
 
 
 class SessionInbox:
-    """A queue of changes that are tried again while the disk fails; safe for many threads.
+    """A queue of changes that are tried again while the disk fails; safe for many threads."""
 
-    Args:
-        write: Writes one change of one session; a `StorageError` means that nothing was written.
-    """
-
-    def __init__(self, write: Callable[[str, Change], None]) -> None:
-        self._write = write
+    def __init__(self) -> None:
         self._begin()
         self._writer = Background("sdk_workflow sessions", must_finish=True)
         self.failure_count = 0
 
-    def put(self, session_id: str, change: Change) -> None:
-        """Take a change; it is written soon."""
+    def put(self, session_id: str, write: Callable[[], object]) -> None:
+        """Take what writes a change of a session; it is called soon.
+
+        If it raises a `StorageError`, nothing was written, and it is called again later.
+        """
         self._leave_parent()
         with self._lock:
-            self._pending.append((session_id, change))
+            self._pending.append((session_id, write))
             if len(self._pending) > _MOST_PENDING:  # the disk has failed for long
                 self._pending.popleft()
         self._writer.submit(self._work)
@@ -56,7 +50,7 @@ class SessionInbox:
     def _begin(self) -> None:
         self._process = os.getpid()
         self._lock = Lock()  # around the queue, never around I/O
-        self._pending: deque[tuple[str, Change]] = deque()
+        self._pending: deque[tuple[str, Callable[[], object]]] = deque()
 
     def _leave_parent(self) -> None:
         """Begin anew after a fork: what was waiting then is the parent's to write."""
@@ -65,9 +59,9 @@ class SessionInbox:
 
     def _work(self) -> None:
         while self._pending:
-            session_id, change = first = self._pending[0]
+            session_id, write = first = self._pending[0]
             try:
-                self._write(session_id, change)
+                write()
             except StorageError as error:
                 self._note(session_id, error)
                 return  # it stays the first, and is tried again with the next change or question

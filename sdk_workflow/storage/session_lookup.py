@@ -19,11 +19,17 @@ __all__ = ["known_info", "with_head"]
 
 
 def known_info(
-    home: Path, session_id: str, *, key: bytes | None, on_notice: Callable[[str], None]
+    home: Path,
+    session_id: str,
+    *,
+    key: bytes | None,
+    on_notice: Callable[[str], None],
+    base: SessionInfo | None = None,
 ) -> SessionInfo | None:
     """Return what a session's own files say: its record, else what its session file tells.
 
-    A damaged record is moved aside, and `on_notice` told.
+    A damaged record is moved aside, and `on_notice` told. A `base` goes before what the session
+    file tells.
 
     Raises:
         StorageError: If a later release has written its record, or it cannot be read.
@@ -40,9 +46,9 @@ def known_info(
         )
         info = None
     if file is None:
-        return info
+        return info or base
     if info is None:
-        info = summarise_session(file, session_id, key=key)
+        info = base or summarise_session(file, session_id, key=key)
     # Where the file is tells whether it was put away: it is moved before its record is written.
     if file == archive_path(home, session_id):
         return info.archived(now=file.stat().st_mtime)

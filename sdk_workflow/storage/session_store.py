@@ -14,6 +14,7 @@ from sdk_workflow.storage.catalog_query import cursor_after
 from sdk_workflow.storage.errors import CheckpointCorrupt, SessionNotFound
 from sdk_workflow.storage.session_file import SessionFile
 from sdk_workflow.storage.session_folders import current_path, delete_session, move_session
+from sdk_workflow.storage.session_info import SessionInfo, iso_time
 from sdk_workflow.storage.session_paths import check_session_id
 from sdk_workflow.storage.session_record import record_path
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from sdk_workflow.storage.catalog_file import CatalogWriting
     from sdk_workflow.storage.catalog_query import SessionQuery
     from sdk_workflow.storage.catalog_rows import CatalogRows
-    from sdk_workflow.storage.session_info import SessionInfo
 
     Change = Callable[[SessionInfo], SessionInfo]
 
@@ -35,7 +35,7 @@ _DELETED_AT_ONCE = 100
 _NAMES_COMPARED = 500
 
 
-class SessionPage(list["SessionInfo"]):
+class SessionPage(list[SessionInfo]):
     """One page of a search; `next_cursor` is the filter for the next page, None on the last one."""
 
     next_cursor: str | None = None
@@ -51,7 +51,6 @@ class SessionStore:
 
     Example:
         >>> import tempfile, pathlib
-        >>> from sdk_workflow.storage.session_info import SessionInfo, iso_time
         >>> folder = tempfile.TemporaryDirectory()
         >>> store = SessionStore(pathlib.Path(folder.name), on_notice=print)
         >>> store.create(SessionInfo(session_id="review-42", started_at=iso_time(0)))
@@ -106,6 +105,16 @@ class SessionStore:
         """
         return self.find(session_id) or self._not_found(session_id)
 
+    def base_of(self, session_id: str, *, now: float) -> SessionInfo | None:
+        """Return what a session without a record begins with; None where it has one.
+
+        Raises:
+            StorageError: If its files cannot be read.
+        """
+        if record_path(self._home, session_id).exists():
+            return None
+        return self.find(session_id) or SessionInfo(session_id=session_id, started_at=iso_time(now))
+
     def create(self, info: SessionInfo) -> None:
         """Add a session.
 
@@ -126,24 +135,24 @@ class SessionStore:
         self._catalog.write(add)
 
     def change(
-        self, session_id: str, change: Change, *, new: SessionInfo | None = None
+        self, session_id: str, change: Change, *, base: SessionInfo | None = None
     ) -> SessionInfo:
         """Change a session, and return it.
 
         Args:
             session_id: The session.
             change: Returns it as it is to be.
-            new: What to change where there is no such session.
+            base: What to change where it has no record.
 
         Raises:
             UsageError: If the id is not one.
-            SessionNotFound: If there is none, and no `new` one.
+            SessionNotFound: If there is none, and no `base`.
             StorageError: If it cannot be written.
         """
         name = check_session_id(session_id)
 
         def apply(writing: CatalogWriting) -> SessionInfo:
-            info = change(writing.get(name) or new or self._not_found(name))
+            info = change(writing.get(name, base=base) or self._not_found(name))
             writing.put(info)
             return info
 
@@ -203,6 +212,24 @@ class SessionStore:
         with SessionFile.open(path, session_id=session_id, read_only=True, key=self._key) as file:
             facts = file.meta()
         return int(facts["last_version"]), str(facts["chain"])
+
+    def check_file(self, info: SessionInfo) -> None:
+        """Refuse a session whose file went further once than it does now.
+
+        One that is encrypted is passed over where its key was not given.
+
+        Raises:
+            CheckpointCorrupt: With what is missing.
+            StorageError: If the file cannot be opened.
+        """
+        try:
+            there = self.stored_head(info.session_id)
+        except StorageError as error:
+            if error.code != "key_missing":
+                raise
+            return
+        if there is not None:
+            self.check_head(info, *there)
 
     def check_head(self, info: SessionInfo, version: int, chain: str) -> None:
         """Refuse a session file that went further once than it does now, or another way.
