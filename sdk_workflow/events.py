@@ -8,19 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 if TYPE_CHECKING:
     from sdk_workflow.exceptions import LLMError
-    from sdk_workflow.types import Call, Reply, RunResult, ToolCall, ToolResult, Usage
+    from sdk_workflow.types import CacheTier, Call, Reply, RunResult, ToolCall, ToolResult, Usage
 
 __all__ = [
+    "CacheLookedUp",
     "CallRetried",
     "Event",
     "EventSink",
     "FallbackUsed",
     "ModelCallFailed",
     "ModelCallFinished",
+    "PrefixMoved",
     "RunFailed",
     "RunFinished",
     "RunStarted",
@@ -105,6 +107,33 @@ class FallbackUsed(Event):
     call: Call
     error: LLMError
     fallback: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheLookedUp(Event):
+    """A response cache was asked for a call, or passed over.
+
+    `reason` says why it was no hit: "absent", "below_threshold", the name of a veto, or the rule
+    that keeps the call out of the tier. It never holds text of the prompt.
+    """
+
+    call: Call
+    tier: CacheTier
+    outcome: Literal["hit", "miss", "skipped"]
+    reason: str | None = None
+    saved_usd: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrefixMoved(Event):
+    """A part of the prompt that should stay the same has changed, so its cache is lost.
+
+    `part` is "tools" or "system"; `reason` says what changed, such as "a date in the text".
+    """
+
+    call: Call
+    part: Literal["tools", "system"]
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

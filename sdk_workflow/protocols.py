@@ -13,11 +13,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from typing_extensions import Buffer
+
     from sdk_workflow.types import Call, Message, Reply
 
 __all__ = [
     "Clock",
     "CountMiddleware",
+    "Embedder",
     "MemoryStrategy",
     "Middleware",
     "Proceed",
@@ -84,6 +87,28 @@ class TokenCounter(Protocol):
 
     def count(self, params: Mapping[str, Any]) -> int:
         """Return the tokens of a request given as Messages-API parameters."""
+        ...
+
+
+@runtime_checkable
+class Embedder(Protocol):
+    """Turns a text into a vector, so that texts of like meaning lie close together."""
+
+    @property
+    def tag(self) -> str:
+        """Name the vector space: vectors of other tags are never compared with these."""
+        ...
+
+    @property
+    def dimension(self) -> int:
+        """The count of numbers in a vector."""
+        ...
+
+    def encode(self, text: str) -> Buffer:
+        """Return `dimension` float32 numbers in native byte order, with an L2 norm of 1.
+
+        Any object with the buffer protocol will do, such as a numpy array.
+        """
         ...
 
 

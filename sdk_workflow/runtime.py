@@ -1,4 +1,4 @@
-"""The composition root: the only module that names concrete transports and middleware.
+"""The composition root: wires the parts of `wiring` into one runtime.
 
 Two tenants are two runtimes: nothing here is global.
 """
@@ -17,10 +17,13 @@ from sdk_workflow.agent.options import RunOptions
 from sdk_workflow.agent.session import AgentSession
 from sdk_workflow.config.model_names import check_models
 from sdk_workflow.config.models import default_catalog
-from sdk_workflow.core.agent_client import AgentClientManager
+from sdk_workflow.core.metrics import MetricsEngine
 from sdk_workflow.core.performance import PerformanceTracer
 from sdk_workflow.exceptions import ConfigError, UsageError
 from sdk_workflow.tools.lazy_sandbox import LazySandbox
+from sdk_workflow.wiring.caches import close_cache, make_cache
+from sdk_workflow.wiring.client import make_client
+from sdk_workflow.wiring.layers import LayerParts
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -30,8 +33,10 @@ if TYPE_CHECKING:
     from sdk_workflow.config.models import ModelCatalog
     from sdk_workflow.config.settings import Settings
     from sdk_workflow.config.sources import Origin
+    from sdk_workflow.core.agent_client import AgentClientManager
+    from sdk_workflow.core.cache_manager import CacheManager
     from sdk_workflow.events import EventSink
-    from sdk_workflow.protocols import Clock, CountMiddleware, Middleware, Transport
+    from sdk_workflow.protocols import Clock
     from sdk_workflow.types import RunResult
 
 __all__ = [
@@ -65,6 +70,8 @@ class Runtime:
         client: Sends the calls.
         catalog: Models, prices and limits.
         tracer: Records the spans of every session of this runtime.
+        cache: The response caches; None with `cache_mode="off"`.
+        metrics: Counts what happens to every call and session.
         clock: Where times come from.
     """
 
@@ -73,6 +80,8 @@ class Runtime:
     client: AgentClientManager
     catalog: ModelCatalog
     tracer: PerformanceTracer
+    cache: CacheManager | None
+    metrics: MetricsEngine
     clock: Clock
 
     def session(self, **options: Any) -> AgentSession:
@@ -97,11 +106,20 @@ class Runtime:
             "tracer": self.tracer,
             "clock": self.clock,
         }
-        return AgentSession(self.client, **{**defaults, **options})
+        sinks = (*options.pop("sinks", ()), self.metrics.on_event)
+        return AgentSession(self.client, sinks=sinks, **{**defaults, **options})
 
     async def close(self) -> None:
-        """Close the client; a second call does nothing."""
-        await self.client.close()
+        """Close the client, and keep what the caches hold in `cache_dir`; once is enough.
+
+        Answers that cannot be kept cost the next run money, but not this one its result: that is a
+        warning in the log.
+        """
+        try:
+            await self.client.close()
+        finally:
+            if self.cache is not None:
+                close_cache(self.cache, self.settings.cache_dir)
 
     async def __aenter__(self) -> Self:
         """Return the runtime itself."""
@@ -142,20 +160,24 @@ def build_runtime(
     chosen = choose_backend(settings, backend or settings.backend)
     catalog = default_catalog(settings.home)
     check_models(settings, catalog, origins=origins)
-    on_event = SinkSet(sinks).emit
-    middleware, counting = _layers(settings, chosen, clock, catalog=catalog, on_event=on_event)
+    cache = make_cache(settings, chosen, clock, catalog)
+    metrics = MetricsEngine(clock=clock)
+    parts = LayerParts(
+        settings=settings,
+        backend=chosen,
+        clock=clock,
+        catalog=catalog,
+        on_event=SinkSet((*sinks, metrics.on_event)).emit,
+        cache=cache,
+    )
     return Runtime(
         settings=settings,
         backend=chosen,
-        client=AgentClientManager(
-            _transport(settings, chosen, clock),
-            middleware=middleware,
-            counting=counting,
-            sinks=(on_event,),
-            clock=clock,
-        ),
+        client=make_client(parts),
         catalog=catalog,
         tracer=tracer or PerformanceTracer(clock=clock),
+        cache=cache,
+        metrics=metrics,
         clock=clock,
     )
 
@@ -277,75 +299,3 @@ def _changed(settings: Settings, overrides: Mapping[str, Any]) -> Settings:
             code="invalid_settings",
             hint=f"Set {name} to {type(settings).model_fields[name].description}.",
         ) from None
-
-
-def _transport(
-    settings: Settings, backend: Literal["anthropic", "simulator"], clock: Clock
-) -> Transport:
-    if backend == "simulator":
-        from sdk_workflow.simulator.transport import SimulatorTransport
-
-        return SimulatorTransport(clock=clock)
-    from sdk_workflow.transports.anthropic_sdk import AnthropicTransport
-    from sdk_workflow.transports.timeouts import Timeouts
-
-    return AnthropicTransport(
-        api_key=settings.api_key.get_secret_value() if settings.api_key else None,
-        auth_token=settings.auth_token.get_secret_value() if settings.auth_token else None,
-        base_url=settings.base_url,
-        max_retries=0,  # one owner of retries: two would multiply
-        timeouts=Timeouts(
-            connect_seconds=settings.connect_timeout_seconds,
-            first_token_seconds=settings.first_token_timeout_seconds,
-            idle_seconds=settings.idle_timeout_seconds,
-            total_seconds=settings.request_timeout_seconds,
-        ),
-        clock=clock,
-    )
-
-
-def _layers(
-    settings: Settings,
-    backend: Literal["anthropic", "simulator"],
-    clock: Clock,
-    *,
-    catalog: ModelCatalog,
-    on_event: EventSink,
-) -> tuple[Sequence[Middleware], Sequence[CountMiddleware]]:
-    """Return the layers around each call and around each count, the first outermost.
-
-    A count has limits of its own on the server, so that it is not paced with the calls.
-    """
-    from sdk_workflow.core.backoff import Backoff
-    from sdk_workflow.middleware.deadline import limit_time
-    from sdk_workflow.middleware.rate_limit import RateLimitMiddleware
-    from sdk_workflow.middleware.retry import RetryMiddleware
-    from sdk_workflow.middleware.tracing import trace_call, trace_count
-
-    limit = settings.request_timeout_seconds
-    in_time = limit_time(limit)
-    retry = RetryMiddleware(
-        backoff=Backoff(max_retries=settings.max_retries),
-        clock=clock,
-        max_wait_seconds=limit,
-        on_event=on_event,
-    )
-    pace = RateLimitMiddleware(clock=clock, max_wait_seconds=limit)
-    layers: list[Middleware] = [trace_call, in_time, retry, pace]
-    may_simulate = settings.fallback_to_simulator and backend != "simulator"
-    if settings.fallback_models or may_simulate:
-        from sdk_workflow.middleware.fallback import FallbackMiddleware
-
-        fallback = FallbackMiddleware(
-            [_model_id(name, catalog) for name in settings.fallback_models],
-            simulator=_transport(settings, "simulator", clock).send if may_simulate else None,
-            on_event=on_event,
-        )
-        layers.insert(2, fallback)
-    return layers, (trace_count, in_time, retry)
-
-
-def _model_id(name: str, catalog: ModelCatalog) -> str:
-    """Return the id to send; a server of one's own has models that the catalogue does not know."""
-    known = catalog.get(name)
-    return name if known is None else known.id

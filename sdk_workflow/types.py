@@ -13,6 +13,8 @@ from typing import Any, Literal
 
 __all__ = [
     "Block",
+    "CacheHit",
+    "CacheTier",
     "Call",
     "Emit",
     "Message",
@@ -42,6 +44,9 @@ Emit = Callable[[StreamEvent], Awaitable[None]]
 
 ServedBy = Literal["api", "lru", "semantic", "simulator"]
 """Who produced a reply."""
+
+CacheTier = Literal["lru", "semantic"]
+"""A cache that can answer instead of the model."""
 
 PICO_PER_USD = 10**12
 
@@ -290,8 +295,29 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CacheHit:
+    """How a reply came out of a response cache.
+
+    `hit_id` names the hit for `report_wrong`. `usage` is what the stored reply was billed when the
+    model wrote it: the tokens that were saved. `saved` is their price, None where the model has
+    none. `similarity` is the cosine of a semantic hit.
+    """
+
+    tier: CacheTier
+    hit_id: str
+    age_seconds: float
+    usage: Usage
+    saved: Money | None = None
+    similarity: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """One finished message of the model."""
+    """One finished message of the model.
+
+    Where `cache_hit` is set, the reply was stored by an earlier call: `usage` is empty, because
+    nothing is billed.
+    """
 
     id: str
     model: str
@@ -303,6 +329,7 @@ class Reply:
     request_id: str | None = None
     time_to_first_token_ms: float | None = None
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    cache_hit: CacheHit | None = None
 
     @property
     def text(self) -> str:
@@ -336,8 +363,8 @@ class Reply:
 class RunResult:
     """What one user message came to, after every model call and tool call that it needed.
 
-    `cost_usd` and `saved_usd` (what reading from the prompt cache saved) are None where a model
-    has no known price. Durations are wall time; `time_to_first_token_ms` is measured from the
+    `cost_usd` and `saved_usd` (what replies out of a cache, and reading from the prompt cache,
+    spared) are None where a model has no known price. Durations are wall time; `time_to_first_token_ms` is measured from the
     start of the run and is None where the reply was not streamed.
     """
 

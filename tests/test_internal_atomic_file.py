@@ -59,6 +59,27 @@ def test_a_link_stays_and_the_file_that_it_names_is_replaced(tmp_path: Path) -> 
     assert real.read_text(encoding="utf-8") == "new"
 
 
+def test_a_link_is_replaced_itself_where_links_are_not_followed(tmp_path: Path) -> None:
+    real, link = tmp_path / "real.json", tmp_path / "link.json"
+    real.write_text("old", encoding="utf-8")
+    link.symlink_to(real)
+    write_atomically(link, "new", follows_links=False)
+    assert not link.is_symlink()
+    assert (real.read_text(encoding="utf-8"), link.read_text(encoding="utf-8")) == ("old", "new")
+
+
+@needs_pipes
+def test_a_pipe_is_replaced_where_links_are_not_followed(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    write_atomically(tmp_path / "pipe", b"new", follows_links=False)
+    assert (tmp_path / "pipe").read_bytes() == b"new"
+
+
+def test_bytes_are_written_as_they_are(tmp_path: Path) -> None:
+    write_atomically(tmp_path / "out.bin", b"\x00\r\n\xff")
+    assert (tmp_path / "out.bin").read_bytes() == b"\x00\r\n\xff"
+
+
 @pytest.mark.parametrize("step", ["create", "fsync", "replace"])
 def test_a_full_disk_leaves_the_old_file_and_no_scraps(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str

@@ -65,7 +65,10 @@ def requirements_of_project() -> list[Requirement]:
 def requirements_of_developers() -> list[Requirement]:
     """Return what the groups and the extras ask for, without the groups' references."""
     project, groups = PYPROJECT["project"], PYPROJECT["dependency-groups"]
-    lists: list[list[Any]] = [*project["optional-dependencies"].values(), *groups.values()]
+    extras = project["optional-dependencies"]
+    # `semantic` brings torch: 750 MB that no test of the default run needs.
+    lists: list[list[Any]] = [extras[name] for name in extras if name != "semantic"]
+    lists += groups.values()
     return [Requirement(text) for found in lists for text in found if isinstance(text, str)]
 
 

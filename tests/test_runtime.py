@@ -169,7 +169,7 @@ def test_a_runtime_is_a_frozen_record() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         runtime.backend = "anthropic"  # type: ignore[misc]
     assert {item.name for item in dataclasses.fields(Runtime)} == {
-        *("settings", "backend", "client", "catalog", "tracer", "clock"),
+        *("settings", "backend", "client", "catalog", "tracer", "cache", "metrics", "clock"),
     }
 
 

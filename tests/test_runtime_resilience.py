@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
-from sdk_workflow import runtime as composition
 from sdk_workflow.config.settings import Settings
 from sdk_workflow.events import (
     CallRetried,
@@ -26,6 +25,8 @@ from sdk_workflow.exceptions import (
 from sdk_workflow.runtime import build_runtime, open_session
 from sdk_workflow.transports.timeouts import Timeouts
 from sdk_workflow.types import Call
+from sdk_workflow.wiring import client as wiring
+from sdk_workflow.wiring.transports import make_transport
 from tests.integration.fault_matrix import HurriedClock
 from tests.scripted import ScriptedTransport, text_reply
 
@@ -43,18 +44,19 @@ BUSY = OverloadedError("busy")
 def scripted(monkeypatch: pytest.MonkeyPatch) -> ScriptedTransport:
     """Stand in for the official SDK."""
     transport = ScriptedTransport()
-    build = composition._transport
+    build = make_transport
 
     def choose(settings: Any, backend: Any, clock: Any) -> Any:
         return build(settings, backend, clock) if backend == "simulator" else transport
 
-    monkeypatch.setattr(composition, "_transport", choose)
+    monkeypatch.setattr(wiring, "make_transport", choose)
     return transport
 
 
 def wired(**settings: Any) -> Runtime:
     sinks = settings.pop("sinks", ())
-    return build_runtime(Settings(api_key=KEY, **settings), clock=HurriedClock(), sinks=sinks)
+    own = Settings(api_key=KEY, cache_mode="off", **settings)
+    return build_runtime(own, clock=HurriedClock(), sinks=sinks)
 
 
 async def test_failures_are_retried_as_often_as_the_settings_say(

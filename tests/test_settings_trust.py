@@ -51,6 +51,19 @@ def test_folder_cannot_switch_the_sandbox_off(tmp_path: Path) -> None:
     assert load_settings(cwd=tmp_path, environ={"SDK_WORKFLOW_SANDBOX": "off"}).sandbox == "off"
 
 
+@pytest.mark.parametrize("name", ["cache_dir", "embedding_model"])
+@pytest.mark.parametrize("file", ["sdk_workflow.toml", ".env"])
+def test_folder_cannot_bring_the_answers_of_a_cache(tmp_path: Path, name: str, file: str) -> None:
+    variable = f"SDK_WORKFLOW_{name.upper()}"
+    is_toml = file.endswith("toml")
+    (tmp_path / file).write_text(f'{name} = "here"' if is_toml else f"{variable}=here")
+
+    with pytest.raises(ConfigError, match="what this folder brought"):
+        load_settings(cwd=tmp_path, environ={})
+    (tmp_path / file).unlink()
+    assert str(getattr(load_settings(cwd=tmp_path, environ={variable: "x"}), name)) == "x"
+
+
 def test_folder_may_ask_for_the_sandbox(tmp_path: Path) -> None:
     (tmp_path / "sdk_workflow.toml").write_text('sandbox = "required"')
 

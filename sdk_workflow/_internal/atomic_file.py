@@ -12,19 +12,28 @@ from sdk_workflow.exceptions import StorageError, UsageError
 __all__ = ["check_writable", "write_atomically"]
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write a text file so that readers see the old content or the new one, nothing between.
+def write_atomically(path: Path, content: str | bytes, *, follows_links: bool = True) -> None:
+    """Write a file so that readers see the old content or the new one, nothing between.
 
-    A device or a pipe is written to directly, because it cannot be replaced.
+    A device or a pipe is written to directly, because it cannot be replaced. The file is readable
+    by its owner only.
+
+    Args:
+        path: The file.
+        content: Text, written as UTF-8, or bytes.
+        follows_links: Whether the file behind a symbolic link is replaced. Where not, whatever has
+            that name is replaced itself, be it a link, a device or a pipe.
 
     Raises:
         StorageError: If it cannot be written; what was there before is untouched.
     """
+    data = content.encode() if isinstance(content, str) else content
     try:
-        if _is_special(path):
-            path.write_text(text, encoding="utf-8")
+        if follows_links and _is_special(path):
+            path.write_bytes(data)
         else:
-            _replace(path, text)
+            # Through a symlink, as an editor would: the file that it names is replaced.
+            _replace(path.resolve() if follows_links else path, data)
     except OSError as error:
         raise StorageError(
             f"{str(path)!r} could not be written: {error.strerror or error}.",
@@ -60,14 +69,12 @@ def _is_special(path: Path) -> bool:
         return False
 
 
-def _replace(path: Path, text: str) -> None:
-    # Through a symlink, as an editor would: the file that it names is replaced, not the link.
-    target = path.resolve()
+def _replace(target: Path, data: bytes) -> None:
     descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
     temporary = Path(name)
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(target)

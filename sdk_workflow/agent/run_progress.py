@@ -10,6 +10,7 @@ from sdk_workflow.types import Money, RunResult, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import date
 
     from sdk_workflow.agent.loop import LoopOutcome
     from sdk_workflow.config.models import ModelCatalog
@@ -64,7 +65,7 @@ class RunProgress:
             stop_reason=outcome.stop_reason,
             usage=self.usage(),
             cost_usd=self._total(lambda item: catalog.price(item.model, item.usage, at=today)),
-            saved_usd=self._total(lambda item: catalog.saved(item.model, item.usage, at=today)),
+            saved_usd=self._total(lambda item: _saved(item, catalog, today)),
             served_by=outcome.reply.served_by,
             model=outcome.reply.model,
             session_id=session_id,
@@ -80,3 +81,10 @@ class RunProgress:
         amounts = [amount_of(reply) for reply in self.replies]
         known = [amount for amount in amounts if amount is not None]
         return sum(known, Money()).usd if len(known) == len(amounts) else None
+
+
+def _saved(reply: Reply, catalog: ModelCatalog, today: date) -> Money | None:
+    """Return what either kind of cache spared: a whole reply, or parts of its prompt."""
+    if reply.cache_hit is not None:
+        return reply.cache_hit.saved
+    return catalog.saved(reply.model, reply.usage, at=today)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from sdk_workflow.cli.options import BackendName, OutputFormat, TraceFormat
+    from sdk_workflow.cli.options import BackendName, CacheMode, OutputFormat, TraceFormat
 
 __all__ = ["ExecutionArgs", "ExecutionArgsBuilder"]
 
@@ -124,6 +124,32 @@ class ExecutionArgsBuilder:
             concurrency=concurrency,
         )
         self._fields.update(prompt=prompt or "", input_file=input_file, cwd=cwd)
+        return self
+
+    def add_cache_arguments(
+        self,
+        *,
+        cache_mode: CacheMode | None = None,
+        no_cache: bool = False,
+        cache_dir: Path | None = None,
+    ) -> Self:
+        """Take what may answer instead of the model.
+
+        Raises:
+            UsageError: If two wishes contradict each other.
+        """
+        if no_cache and cache_mode not in {None, "off"}:
+            raise UsageError(
+                f"--no-cache and --cache-mode {cache_mode} contradict each other.",
+                hint="Choose one.",
+            )
+        mode = "off" if no_cache else cache_mode
+        if mode == "off" and cache_dir is not None:
+            raise UsageError(
+                "--cache-dir goes with a cache that is on.",
+                hint="Leave out --cache-dir, or the flag that switches the cache off.",
+            )
+        self._add_flags(cache_mode=mode, cache_dir=cache_dir)
         return self
 
     def add_config_arguments(

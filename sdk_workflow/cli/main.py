@@ -27,6 +27,10 @@ app = typer.Typer(
 )
 config_app = typer.Typer(help="Look at the settings.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
+cache_app = typer.Typer(
+    help="Look at a folder of cached answers, fill it, empty it.", no_args_is_help=True
+)
+app.add_typer(cache_app, name="cache")
 
 
 def run_app() -> None:
@@ -80,6 +84,9 @@ def run(
     timeout_seconds: opt.TimeoutOpt = None,
     input_file: opt.InputOpt = None,
     concurrency: opt.ConcurrencyOpt = None,
+    cache_mode: opt.CacheModeOpt = None,
+    no_cache: opt.NoCacheOpt = False,
+    cache_dir: opt.CacheDirOpt = None,
     output: opt.OutputOpt = "text",
     stream: opt.StreamOpt = None,
     trace_output: opt.TraceOutputOpt = None,
@@ -107,6 +114,7 @@ def _run(given: dict[str, Any], console: Console) -> ExitCode:
             given["prompt"] = read_prompt(given["prompt"], console.notice)
         builder.add_model_arguments(**_picked(given, _MODEL_OPTIONS))
         builder.add_execution_arguments(**_picked(given, _EXECUTION_OPTIONS))
+        builder.add_cache_arguments(**_picked(given, _CACHE_OPTIONS))
         builder.add_config_arguments(**_picked(given, _CONFIG_OPTIONS))
         args = builder.build()
     except SdkWorkflowError as error:
@@ -124,6 +132,7 @@ _EXECUTION_OPTIONS = (
     "timeout_seconds",
     "concurrency",
 )
+_CACHE_OPTIONS = ("cache_mode", "no_cache", "cache_dir")
 _CONFIG_OPTIONS = (
     "output",
     "stream",
@@ -213,3 +222,71 @@ def doctor(
 
     console = Console.of_process()
     _finish(console, lambda: doctor_command(console, as_json=as_json))
+
+
+@cache_app.command("stats")
+def cache_stats(
+    cache_dir: opt.CacheDirOpt = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Write JSON.")] = False,
+) -> None:
+    """Show what the folder holds, and what it saved so far."""
+    from sdk_workflow.cli.cache_command import show_stats
+
+    console = Console.of_process()
+    _finish(console, lambda: show_stats(console, {"cache_dir": cache_dir}, as_json=as_json))
+
+
+@cache_app.command("clear")
+def cache_clear(cache_dir: opt.CacheDirOpt = None) -> None:
+    """Delete every answer in the folder."""
+    from sdk_workflow.cli.cache_command import clear
+
+    console = Console.of_process()
+    _finish(console, lambda: clear(console, {"cache_dir": cache_dir}))
+
+
+@cache_app.command("warm")
+def cache_warm(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help='JSON lines, {"prompt": "..."} or "...".')
+    ],
+    cache_dir: opt.CacheDirOpt = None,
+    cache_mode: opt.CacheModeOpt = None,
+    model: opt.ModelOpt = None,
+    system: opt.SystemOpt = None,
+    max_tokens: opt.MaxTokensOpt = None,
+    backend: opt.BackendOpt = None,
+    concurrency: Annotated[int | None, typer.Option(min=1, help="Prompts at once.")] = None,
+    max_cost_usd: Annotated[
+        float | None, typer.Option("--max-cost", min=0, metavar="USD", help="Stop asking then.")
+    ] = None,
+) -> None:
+    """Ask the model about prompts that will come, so that the cache answers them.
+
+    The answers serve runs with the same model, system prompt and limits, and --tools none.
+    """
+    flags = dict(locals())
+    from sdk_workflow.cli.cache_command import warm
+
+    path, limit = flags.pop("file"), flags.pop("max_cost_usd")
+    console = Console.of_process()
+    _finish(console, lambda: warm(console, flags, path, max_cost_usd=limit))
+
+
+@cache_app.command("explain")
+def cache_explain(
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="A prompt.")],
+    cache_dir: opt.CacheDirOpt = None,
+    cache_mode: opt.CacheModeOpt = None,
+    model: opt.ModelOpt = None,
+    system: opt.SystemOpt = None,
+    max_tokens: opt.MaxTokensOpt = None,
+    backend: opt.BackendOpt = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Write JSON.")] = False,
+) -> None:
+    """Show whether a prompt would be answered from the cache, and why."""
+    flags = {name: value for name, value in locals().items() if name not in {"text", "as_json"}}
+    from sdk_workflow.cli.cache_command import explain
+
+    console = Console.of_process()
+    _finish(console, lambda: explain(console, flags, text, as_json=as_json))

@@ -12,8 +12,9 @@ from sdk_workflow.cli.completion import complete_models, complete_tools
 OutputFormat = Literal["text", "json", "jsonl"]
 TraceFormat = Literal["otlp", "chrome"]
 BackendName = Literal["auto", "anthropic", "simulator"]
+CacheMode = Literal["off", "exact", "semantic", "full"]
 
-_MODEL, _RUN, _REPORT = "Model", "Execution", "Output and reports"
+_MODEL, _RUN, _CACHE, _REPORT = "Model", "Execution", "Caches", "Output and reports"
 
 PromptArg = Annotated[
     str | None,
@@ -78,6 +79,24 @@ InputOpt = Annotated[
 ConcurrencyOpt = Annotated[
     int | None,
     typer.Option(min=1, help="Prompts of --input at once.", rich_help_panel=_RUN),
+]
+CacheModeOpt = Annotated[
+    CacheMode | None,
+    typer.Option(
+        help="What may answer instead of the model. off: nothing. exact: a repeated request. "
+        "semantic: also one that means the same. full: both, and the API's prompt cache. "
+        "Default: exact.",
+        rich_help_panel=_CACHE,
+    ),
+]
+NoCacheOpt = Annotated[
+    bool, typer.Option("--no-cache", help="The same as --cache-mode off.", rich_help_panel=_CACHE)
+]
+CacheDirOpt = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR", help="Keep answers here for later runs; private.", rich_help_panel=_CACHE
+    ),
 ]
 OutputOpt = Annotated[
     OutputFormat, typer.Option(help="Form of the result on stdout.", rich_help_panel=_REPORT)

@@ -214,9 +214,12 @@ def summary(result: RunResult) -> str:
         cost = str(Money(round(result.cost_usd * 10**12)))
         if result.served_by == "simulator":
             cost += " if it had been real"
+    if result.saved_usd:
+        cost += f", {Money(round(result.saved_usd * 10**12))} saved"
+    is_stored = result.served_by in {"lru", "semantic"}
     return " | ".join(
         (
-            f"{result.served_by}: {result.model}",
+            f"{result.served_by}{' cache' if is_stored else ''}: {result.model}",
             _count(result.turns, "turn"),
             _count(len(result.tool_calls), "tool call"),
             f"{result.usage.prompt_tokens:,} in, {result.usage.output_tokens:,} out",

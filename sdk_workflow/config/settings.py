@@ -11,20 +11,27 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict, get_args
-from urllib.parse import urlsplit
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    SecretStr,
-    ValidationError,
-)
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from typing_extensions import override
 
 from sdk_workflow._internal.suggest import did_you_mean
 from sdk_workflow.config.home import home_folder
+from sdk_workflow.config.setting_types import (
+    HEADER_RULE,
+    SECONDS_RULE,
+    Count,
+    Limit,
+    Name,
+    Seconds,
+    Secret,
+    check_url,
+    expand_user,
+    refuse_bool,
+    split_names,
+    whole_number,
+)
 from sdk_workflow.config.settings_file import project_file, user_file
 from sdk_workflow.config.sources import (
     Origin,
@@ -67,62 +74,6 @@ def mask(secret: str) -> str:
     return "****" + (secret[-4:] if len(secret) >= SHOWN_SECRET_MIN_LENGTH else "")
 
 
-def _refuse_bool(value: object) -> object:
-    if type(value) is bool:
-        raise ValueError("a boolean is not a number")
-    return value
-
-
-def _split_names(value: object) -> object:
-    if isinstance(value, str):
-        return tuple(name.strip() for name in value.split(",") if name.strip())
-    return value
-
-
-def _strip(value: object) -> object:
-    return value.strip() if isinstance(value, str) else value
-
-
-def _check_secret(secret: SecretStr) -> SecretStr:
-    if not re.fullmatch(r"[!-~]+", secret.get_secret_value()):
-        raise ValueError("a secret travels in a header, so it is printable ASCII without spaces")
-    return secret
-
-
-def _check_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or re.search(r"\s", url):
-        raise ValueError("not an http or https address")
-    if "@" in parts.netloc:
-        raise ValueError("credentials do not belong in an address")
-    return url
-
-
-def _expand_user(path: Path) -> Path:
-    try:
-        return path.expanduser()
-    except RuntimeError as error:
-        raise ValueError("there is no such user") from error
-
-
-def _whole_number(maximum: int | None = None, *, minimum: int = 1) -> Any:
-    upper = "" if maximum is None else f" to {maximum}"
-    return Field(ge=minimum, le=maximum, description=f"a whole number from {minimum}{upper}")
-
-
-_Count = Annotated[int, BeforeValidator(_refuse_bool)]
-_Seconds = Annotated[float, BeforeValidator(_refuse_bool), Field(gt=0, allow_inf_nan=False)]
-_SECONDS_RULE = "a number of seconds above 0"
-_Limit = Annotated[_Seconds, Field(description=_SECONDS_RULE)]
-_Name = Annotated[str, Field(min_length=1)]
-_Secret = Annotated[
-    SecretStr,
-    BeforeValidator(_strip),
-    AfterValidator(_check_secret),
-]
-_HEADER_RULE = "one line of printable ASCII characters without spaces"
-
-
 class Settings(BaseSettings):
     """Every setting, validated. `load_settings` fills it from all sources.
 
@@ -133,6 +84,12 @@ class Settings(BaseSettings):
     `request_timeout_seconds` limits one model call with all its retries and fallbacks, the other
     three waits for the server. `fallback_models` are asked in turn where the model cannot answer,
     and the simulator after them only with `fallback_to_simulator`.
+
+    `cache_mode` says which caches may act: `off` none; `exact` answers a repeated request from
+    memory; `semantic` also one that means the same; `full` all, with the API's prompt cache
+    whatever `prompt_cache` says. `prompt_cache` lets the optimiser place breakpoints in every mode
+    but off: they never change an answer. `cache_dir` keeps answers for later processes.
+    `embedding_model` is a folder, or "auto" for what is installed.
 
     Example:
         >>> settings = Settings(model="claude-haiku-5-5", api_key="sk-ant-not-a-real-key")
@@ -148,42 +105,58 @@ class Settings(BaseSettings):
     model: Annotated[str, Field(min_length=1, description="the name of a model")] = (
         "claude-sonnet-5-5"
     )
-    max_tokens: Annotated[_Count, _whole_number()] = 4096
-    max_turns: Annotated[_Count, _whole_number(1000)] = 25
-    timeout_seconds: Annotated[_Seconds | None, Field(description=_SECONDS_RULE)] = None
+    max_tokens: Annotated[Count, whole_number()] = 4096
+    max_turns: Annotated[Count, whole_number(1000)] = 25
+    timeout_seconds: Annotated[Seconds | None, Field(description=SECONDS_RULE)] = None
     system: Annotated[str | None, Field(description="text")] = None
     tools: Annotated[
-        tuple[_Name, ...],
-        BeforeValidator(_split_names),
+        tuple[Name, ...],
+        BeforeValidator(split_names),
         Field(description="names of tools, such as read,bash"),
     ] = ()
     backend: Annotated[
         Literal["auto", "anthropic", "simulator"],
         Field(description="auto, anthropic or simulator"),
     ] = "auto"
-    concurrency: Annotated[_Count, _whole_number(1000)] = 8
-    tool_timeout_seconds: _Limit = 120.0
-    max_retries: Annotated[_Count, _whole_number(20, minimum=0)] = 4
-    request_timeout_seconds: _Limit = 600.0
-    connect_timeout_seconds: _Limit = 5.0
-    first_token_timeout_seconds: _Limit = 120.0
-    idle_timeout_seconds: _Limit = 60.0
+    concurrency: Annotated[Count, whole_number(1000)] = 8
+    tool_timeout_seconds: Limit = 120.0
+    max_retries: Annotated[Count, whole_number(20, minimum=0)] = 4
+    request_timeout_seconds: Limit = 600.0
+    connect_timeout_seconds: Limit = 5.0
+    first_token_timeout_seconds: Limit = 120.0
+    idle_timeout_seconds: Limit = 60.0
     fallback_models: Annotated[
-        tuple[_Name, ...], BeforeValidator(_split_names), Field(description="names of models")
+        tuple[Name, ...], BeforeValidator(split_names), Field(description="names of models")
     ] = ()
     fallback_to_simulator: Annotated[bool, Field(description="true or false")] = False
+    cache_mode: Annotated[
+        Literal["off", "exact", "semantic", "full"],
+        Field(description="off, exact, semantic or full"),
+    ] = "exact"
+    prompt_cache: Annotated[bool, Field(description="true or false")] = True
+    cache_dir: Annotated[
+        Annotated[Path, AfterValidator(expand_user)] | None, Field(description="a folder")
+    ] = None
+    cache_ttl_seconds: Annotated[Count, whole_number()] = 3600
+    cache_max_entries: Annotated[Count, whole_number(1_000_000)] = 1000
+    similarity_threshold: Annotated[
+        float,
+        BeforeValidator(refuse_bool),
+        Field(ge=0.9, le=1, allow_inf_nan=False, description="a number from 0.9 to 1"),
+    ] = 0.95
+    embedding_model: Annotated[Name, Field(description="auto, or the folder of a model")] = "auto"
     sandbox: Annotated[Literal["required", "off"], Field(description="required or off")] = (
         "required"
     )
-    api_key: Annotated[_Secret | None, Field(description=_HEADER_RULE)] = None
-    auth_token: Annotated[_Secret | None, Field(description=_HEADER_RULE)] = None
+    api_key: Annotated[Secret | None, Field(description=HEADER_RULE)] = None
+    auth_token: Annotated[Secret | None, Field(description=HEADER_RULE)] = None
     base_url: Annotated[
-        Annotated[str, AfterValidator(_check_url)] | None,
+        Annotated[str, AfterValidator(check_url)] | None,
         Field(description="an http or https address without a user name in it"),
     ] = None
     home: Annotated[
         Path,
-        AfterValidator(_expand_user),
+        AfterValidator(expand_user),
         Field(description="a folder", default_factory=home_folder),
     ]
 

@@ -34,6 +34,13 @@ def overreaching(merged: Mapping[str, Sourced]) -> Iterator[Problem]:
             "did not bring to an address that it chose.",
             fix="Set SDK_WORKFLOW_BASE_URL yourself if you trust it, or remove the line.",
         )
+    for name in ("cache_dir", "embedding_model"):
+        chosen = merged.get(name)
+        if chosen is not None and is_of_folder(chosen.origin):
+            yield Problem(
+                what=f"{name} ({chosen.origin.location}) could answer with what this folder brought.",
+                fix=f"Set SDK_WORKFLOW_{name.upper()} yourself if you trust it, or remove the line.",
+            )
     if sandbox is not None and is_of_folder(sandbox.origin) and sandbox.value == "off":
         yield Problem(
             what=f"sandbox ({sandbox.origin.location}) would run commands without confinement.",

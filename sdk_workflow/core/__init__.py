@@ -1,4 +1,4 @@
-"""The engines: the client of the model, the tracer and the profiler, each loaded at first use.
+"""The engines: the client, the caches, the metrics, the tracer, the profiler; loaded at first use.
 
 They do not know one another. This module knows only where each lives.
 """
@@ -13,28 +13,43 @@ from sdk_workflow._internal.lazy import lazy_attributes
 if TYPE_CHECKING:
     from sdk_workflow._internal.trace_function import trace_function
     from sdk_workflow.core.agent_client import AgentClientManager
+    from sdk_workflow.core.cache import PromptCacheOptimizer
+    from sdk_workflow.core.cache_manager import CacheManager
+    from sdk_workflow.core.lru_cache import LRUCache
+    from sdk_workflow.core.metrics import MetricsEngine
     from sdk_workflow.core.performance import PerformanceTracer, SpanSummary
     from sdk_workflow.core.profiling import Hotspot, ProfileComparison, Profiler, ProfileReport
+    from sdk_workflow.core.semantic_cache import SemanticCache
 
 __all__ = [
     "MODULE_REGISTRY",
     "AgentClientManager",
+    "CacheManager",
     "Hotspot",
+    "LRUCache",
+    "MetricsEngine",
     "PerformanceTracer",
     "ProfileComparison",
     "ProfileReport",
     "Profiler",
+    "PromptCacheOptimizer",
+    "SemanticCache",
     "SpanSummary",
     "trace_function",
 ]
 
 MODULE_REGISTRY: dict[str, str] = {
     "AgentClientManager": "sdk_workflow.core.agent_client",
+    "CacheManager": "sdk_workflow.core.cache_manager",
     "Hotspot": "sdk_workflow.core.profiling",
+    "LRUCache": "sdk_workflow.core.lru_cache",
+    "MetricsEngine": "sdk_workflow.core.metrics",
     "PerformanceTracer": "sdk_workflow.core.performance",
     "ProfileComparison": "sdk_workflow.core.profiling",
     "ProfileReport": "sdk_workflow.core.profiling",
     "Profiler": "sdk_workflow.core.profiling",
+    "PromptCacheOptimizer": "sdk_workflow.core.cache",
+    "SemanticCache": "sdk_workflow.core.semantic_cache",
     "SpanSummary": "sdk_workflow.core.performance",
     "trace_function": "sdk_workflow._internal.trace_function",
 }

@@ -87,7 +87,7 @@ class Endpoint:
         if error.status not in _NO_ENDPOINT:
             return False
         if self._profile.is_first_party:
-            return "_error" not in error.message.partition(":")[0]
+            return not _speaks_api(error)
         return model not in error.message
 
     def note_no_counting(self) -> None:
@@ -102,7 +102,8 @@ class Endpoint:
         named = {name for name in used if FEATURES[name].named.search(error.message)}
         if self._profile.is_first_party:
             return named if _NOT_UNDERSTOOD.search(error.message) else set()
-        return named or used
+        # Who answers in the API's own envelope names what it refuses; other servers just refuse.
+        return named if named or _speaks_api(error) else used
 
     def _remember(self, names: Iterable[str], model: str) -> None:
         for name in names:
@@ -116,6 +117,11 @@ class Endpoint:
                 FEATURES[name].title,
                 FEATURES[name].instead,
             )
+
+
+def _speaks_api(error: LLMError) -> bool:
+    """Tell whether an error came in the API's own envelope, which begins with its type."""
+    return "_error" in error.message.partition(":")[0]
 
 
 _REFUSALS = frozenset({400, 404, 422})

@@ -25,8 +25,9 @@ ENGINES = "The engines of core do not know one another"
 MIDDLEWARE = "Middleware do not know one another"
 ROOT_ONLY = "Only the composition root names transports and middleware"
 SDK = "The official SDK and its HTTP stack are imported in their adapter only"
+NUMERIC = "The numeric libraries are imported in the embedders only"
 TERMINAL = "The terminal's libraries stay in the CLI"
-ALL = (LAYERS, CYCLES, ENGINES, MIDDLEWARE, ROOT_ONLY, SDK, TERMINAL)
+ALL = (LAYERS, CYCLES, ENGINES, MIDDLEWARE, ROOT_ONLY, NUMERIC, SDK, TERMINAL)
 
 _LINT = "from importlinter.cli import lint_imports_command; lint_imports_command()"
 _LAZY = "\n\ndef _planted() -> None:\n    import {module}\n"
@@ -136,6 +137,11 @@ def test_every_contract_is_kept(project: Path) -> None:
             id="the agent imports the official SDK",
         ),
         pytest.param(
+            plant("numpy", into="core/semantic_cache.py", form=_LAZY),
+            NUMERIC,
+            id="the semantic cache computes with numpy itself",
+        ),
+        pytest.param(
             plant("httpx2", into="simulator/app.py", form=_TYPED),
             SDK,
             id="the simulator imports the HTTP stack for a type",
@@ -158,8 +164,12 @@ def test_a_planted_violation_is_reported(
 
 @pytest.mark.parametrize(
     ("name", "exempt"),
-    [(SDK, {"transports", "__main__"}), (TERMINAL, {"cli", "__main__"})],
-    ids=["SDK", "TERMINAL"],
+    [
+        (NUMERIC, {"embedding", "__main__"}),
+        (SDK, {"transports", "__main__"}),
+        (TERMINAL, {"cli", "__main__"}),
+    ],
+    ids=["NUMERIC", "SDK", "TERMINAL"],
 )
 def test_a_ban_leaves_no_package_out_but_the_one_that_it_protects(
     name: str, exempt: set[str]

@@ -58,7 +58,7 @@ def test_json_output_is_one_document_with_every_field_of_a_result(program: Progr
     assert result["stop_reason"] == "end_turn"
     assert result["turns"] == 2
     assert {call["name"] for call in result["tool_calls"]} == {"bash", "read"}
-    assert result["usage"]["input_tokens"] > 0
+    assert sum(count for name, count in result["usage"].items() if "input" in name) > 0
     assert result["usage"]["output_tokens"] > 0
     assert result["cost_usd"] > 0
     assert result["duration_ms"] > 0

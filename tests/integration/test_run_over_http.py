@@ -8,6 +8,7 @@ import subprocess
 import urllib.request
 from typing import TYPE_CHECKING, Any
 
+import httpx2
 import pytest
 
 from tests.cli.program import (
@@ -66,6 +67,7 @@ def test_the_official_sdk_gets_the_same_answer_over_http(
 def test_the_result_over_http_differs_only_in_who_served_it(
     output: str, program: Program, server: Server, in_process: Any
 ) -> None:
+    forget_everything(server)  # a prompt that the server has cached costs less
     outcome = program.run("run", "--output", output, QUESTION, env=server.client_variables)
 
     result = outcome.records[-1]
@@ -74,6 +76,10 @@ def test_the_result_over_http_differs_only_in_who_served_it(
     assert _calls(result) == _calls(in_process)
     assert result["served_by"] == "simulator", "a made-up answer never passes for a real one"
     assert result["backend"] == "simulator"
+
+
+def forget_everything(server: Server) -> None:
+    httpx2.post(f"{server.url}/__sim/reset").raise_for_status()
 
 
 def _calls(result: Any) -> list[tuple[str, Any, bool]]:

@@ -107,14 +107,24 @@ async def test_a_server_that_gives_no_reason_gets_nothing_optional(status: int) 
 @pytest.mark.socket
 async def test_a_refusal_that_remains_is_the_first_one_and_nothing_is_remembered() -> None:
     call = ask(parameters={"cache_control": MARK})
-    script = [refusing("max_tokens: too large"), refusing("still wrong")]
+    script = [refusing("cache_control: not here"), refusing("still wrong")]
     async with stub_api(*script) as api:
         transport = transport_to(api)
-        with pytest.raises(RequestRejected, match="max_tokens: too large"):
+        with pytest.raises(RequestRejected, match="cache_control: not here"):
             await transport.send(call)
         await transport.send(call)
         await transport.aclose()
     assert [holds("auto_cache", exchange.body) for exchange in api.requests] == [True, False, True]
+
+
+@pytest.mark.socket
+async def test_a_server_that_speaks_as_the_api_does_names_what_it_refuses() -> None:
+    async with stub_api(refusing("max_tokens: too large")) as api:
+        transport = transport_to(api)
+        with pytest.raises(RequestRejected, match="max_tokens: too large"):
+            await transport.send(ask(parameters={"cache_control": MARK}))
+        await transport.aclose()
+    assert len(api.requests) == 1
 
 
 @pytest.mark.socket
