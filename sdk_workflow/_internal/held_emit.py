@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from sdk_workflow.types import Emit, StreamEvent
 
-__all__ = ["HeldEmit", "UnseenEmit", "is_seen"]
+__all__ = ["HeldEmit", "UnseenEmit", "is_seen", "seen_like"]
 
 _SAYS_NOTHING = frozenset({"message_start", "ping", "content_block_start"})
 
@@ -91,3 +91,15 @@ def is_seen(emit: Emit | None) -> TypeGuard[Emit]:
         (True, False, False)
     """
     return emit is not None and not isinstance(emit, UnseenEmit)
+
+
+def seen_like(inner: Emit, emit: Emit) -> Emit:
+    """Return `emit`, which hands on to `inner`, as a listener that is seen or unseen as that one.
+
+    Example:
+        >>> async def listen(event):
+        ...     print(event["type"])
+        >>> is_seen(seen_like(UnseenEmit(listen), HeldEmit(listen))), is_seen(seen_like(listen, listen))
+        (False, True)
+    """
+    return UnseenEmit(emit) if isinstance(inner, UnseenEmit) else emit

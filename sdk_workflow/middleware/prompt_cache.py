@@ -10,6 +10,7 @@ import dataclasses
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from sdk_workflow._internal.held_emit import seen_like
 from sdk_workflow._internal.loop_runner import running_loop_runner
 from sdk_workflow.core.cache import PromptCacheOptimizer
 from sdk_workflow.events import PrefixMoved
@@ -115,9 +116,11 @@ class PromptCacheMiddleware:
             self._optimizer.note_answering(call)
             self._end(lead, has_answered=True)
 
-        emit = None if call.emit is None else _NotingEmit(call.emit, answer)
+        if call.emit is not None:
+            emit = seen_like(call.emit, _NotingEmit(call.emit, answer))
+            call = dataclasses.replace(call, emit=emit)
         try:
-            reply = await proceed(call if emit is None else dataclasses.replace(call, emit=emit))
+            reply = await proceed(call)
             answer()
             return reply
         finally:

@@ -10,6 +10,7 @@ import copy
 import dataclasses
 from typing import TYPE_CHECKING
 
+from sdk_workflow._internal.held_emit import seen_like
 from sdk_workflow._internal.reply_events import reply_events
 from sdk_workflow.core.caching.lookup import SharedAnswer
 from sdk_workflow.core.caching.shared_calls import (
@@ -137,9 +138,9 @@ class ResponseCacheMiddleware:
         self._tell(found)
         self._counts.note_call("miss")
         call = look.call
-        reply = await proceed(
-            call if listener is None else dataclasses.replace(call, emit=listener)
-        )
+        if listener is not None and call.emit is not None:
+            call = dataclasses.replace(call, emit=seen_like(call.emit, listener))
+        reply = await proceed(call)
         kept = self._cascade.keep(look, reply)
         if isinstance(kept, StoredReply):
             # Nobody has to wait until it is learnt.
