@@ -141,7 +141,7 @@ def sort_value(query: SessionQuery, info: SessionInfo) -> Value:
 
 
 def _column(sql: str, value: Value) -> Condition:
-    numbers = f"SELECT number FROM sessions WHERE {sql}"  # noqa: S608 # nosec B608 - constants
+    numbers = f"SELECT number FROM sessions WHERE {sql}"  # noqa: S608 # nosec B608 # constants
     return Condition(sql=sql, values=(value,), numbers=numbers)
 
 

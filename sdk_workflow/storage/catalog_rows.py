@@ -129,7 +129,7 @@ class CatalogRows:
         values = _row_of(info)
         marks = ",".join("?" * (len(values) + 1))
         cursor = self.connection.execute(
-            f"INSERT INTO sessions(number, {_COLUMNS}) VALUES({marks})",  # nosec B608 - constants
+            f"INSERT INTO sessions(number, {_COLUMNS}) VALUES({marks})",  # nosec B608 # constants
             (number, *values),
         )
         number = cursor.lastrowid
@@ -193,7 +193,7 @@ class CatalogRows:
         """Return count, turns, tokens and cost of the sessions by one of their columns."""
         names = ("sessions", "turns", "tokens", "cost_pico")
         rows = self.connection.execute(
-            f"SELECT {column}, count(*), sum(turns), sum(tokens), sum(cost_pico / {_SPLIT}),"  # noqa: S608 # nosec B608 - a constant
+            f"SELECT {column}, count(*), sum(turns), sum(tokens), sum(cost_pico / {_SPLIT}),"  # noqa: S608 # nosec B608 # a constant
             f" sum(cost_pico % {_SPLIT}) FROM sessions GROUP BY {column} ORDER BY {column}"
         )
         return {
@@ -250,7 +250,7 @@ class CatalogRows:
         return bool(self._value("SELECT count(*) FROM sqlite_master WHERE name='words'"))
 
     def _infos(self, rest: str, values: tuple[Any, ...]) -> Iterator[SessionInfo]:
-        statement = f"SELECT {_COLUMNS} FROM sessions {rest}"  # noqa: S608 # nosec B608 - constants
+        statement = f"SELECT {_COLUMNS} FROM sessions {rest}"  # noqa: S608 # nosec B608 # constants
         for row in self.connection.execute(statement, values):
             if type(row[-1]) is not bytes:
                 raise Damage("a row holds values of other types")

@@ -129,7 +129,7 @@ def intact_versions(tables: SessionTables, head: Head, packer: Packer) -> tuple[
                 replay, base = packer.replay(), version
             replay.apply(frame)
             parsed(replay.snapshot(frame))
-        except Exception:  # noqa: BLE001, S112 # nosec B112 - whatever is wrong, it does not load
+        except Exception:  # noqa: BLE001, S112 # nosec B112 # whatever is wrong, it does not load
             continue
         if frame.base == base and (version < head.version or chain == head.chain):
             found.append(version)
