@@ -19,6 +19,7 @@ from sdk_workflow.storage import catalog_file, catalog_rows
 from sdk_workflow.storage.catalog_file import CatalogFile
 from sdk_workflow.storage.catalog_query import MAX_LIMIT, cursor_after, parse_filters
 from sdk_workflow.storage.errors import Damage
+from sdk_workflow.storage.file_lock import FileLock
 from sdk_workflow.storage.session_file import SessionFile
 from sdk_workflow.storage.session_info import CutOff, SessionInfo, Spent, iso_time
 from sdk_workflow.storage.session_paths import session_path
@@ -653,6 +654,23 @@ def test_threads_that_change_and_search_at_once_lose_no_change(catalog: CatalogF
 def one_more(known: SessionInfo | None) -> SessionInfo:
     assert known is not None
     return info(1, spent=known.spent + Spent(turns=1))
+
+
+def test_a_change_waits_while_another_process_makes_the_catalogue_anew(
+    catalog: CatalogFile, tmp_path: Path
+) -> None:
+    put(catalog, info(1))
+    lock = FileLock(tmp_path / "catalog.lock")
+    with lock:
+        thread = threading.Thread(target=put, args=(catalog, info(2)))
+        thread.start()
+        thread.join(0.1)
+        assert thread.is_alive()
+        assert read_record(record_path(tmp_path, "s002")) is None
+    lock.close()
+    thread.join()
+
+    assert found(catalog) == ["s002", "s001"]
 
 
 DYING = """
