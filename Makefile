@@ -12,7 +12,7 @@ OWN := --no-deps --no-build-isolation --editable .
 export PROMPT ?= What files are here, and what does README.md say first?
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench lock models old-sdk clean
+.PHONY: help run test check format bench bench-peers reliability lock models old-sdk clean
 
 help:
 	@echo 'make run     install into .venv and ask a real question about this folder (simulator, no key)'
@@ -20,6 +20,8 @@ help:
 	@echo 'make check   black, ruff, mypy, import-linter, bandit'
 	@echo 'make format  let black and ruff rewrite what they can'
 	@echo 'make bench   the measurements of benchmarks/'
+	@echo 'make bench-peers  environments for the peers that benchmark_managers.py measures beside ours'
+	@echo 'make reliability  long runs: budgets, bit flips, kill -9; each prints its seed'
 	@echo 'make lock    resolve the hashed requirement files again (needs uv)'
 	@echo 'make old-sdk drive the simulator with the last 0.x release of the official SDK'
 	@echo 'make models  regenerate config/models.toml prices from genai-prices'
@@ -49,6 +51,19 @@ bench: $(DEV)/.ok
 	$(DEV)/bin/python benchmarks/benchmark_simulator.py
 	$(DEV)/bin/python benchmarks/benchmark_cache.py
 	$(DEV)/bin/python benchmarks/benchmark_metrics.py
+	$(DEV)/bin/python benchmarks/benchmark_managers.py
+
+PEERS := langgraph openai-agents
+bench-peers: $(PEERS:%=.venv-peer-%/.ok)
+.venv-peer-%/.ok: benchmarks/peers/requirements-%.txt
+	$(PY) -m venv --clear $(@D)
+	$(@D)/$(PIP) --requirement $<
+	@touch $@
+
+reliability: $(DEV)/.ok
+	$(DEV)/bin/python benchmarks/reliability_budget.py
+	$(DEV)/bin/python tests/storage/damage.py --flips 100000
+	$(DEV)/bin/python benchmarks/reliability_kill9.py --cycles 100
 
 models: $(DEV)/.ok
 	$(DEV)/bin/python scripts/update_models.py
@@ -64,7 +79,7 @@ lock:
 	$(LOCK) --group dev --output-file requirements-dev.txt
 
 clean:
-	rm -rf $(RUN) $(DEV) .venv-old-sdk .coverage .coverage.* htmlcov .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(RUN) $(DEV) .venv-old-sdk .venv-peer-* .coverage .coverage.* htmlcov .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # An environment is built once, and again when its lock or the metadata change.
 $(RUN)/.ok: requirements-lock.txt

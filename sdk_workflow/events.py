@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from sdk_workflow.types import CacheTier, Call, Reply, RunResult, ToolCall, ToolResult, Usage
 
 __all__ = [
+    "BudgetReached",
     "CacheLookedUp",
     "CallRetried",
+    "ContextFilling",
     "Event",
     "EventSink",
     "FallbackUsed",
@@ -134,6 +136,28 @@ class PrefixMoved(Event):
     call: Call
     part: Literal["tools", "system"]
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetReached(Event):
+    """Spending has passed the soft limit, or a call found no room under the hard one."""
+
+    limit: Literal["soft", "hard"]
+    limit_usd: float
+    spent_usd: float
+    held_usd: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContextFilling(Event):
+    """The conversation will not fit the model's window much longer.
+
+    `turns_left` is how many more turns fit at the pace of the last ones; None where unknown.
+    """
+
+    used_tokens: int
+    window_tokens: int
+    turns_left: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

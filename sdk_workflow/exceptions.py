@@ -4,6 +4,9 @@ SdkWorkflowError
 ├── UsageError              the developer called it wrongly
 ├── ConfigError             the developer or operator has a setting to mend
 ├── StorageError            the operator: disk, permissions, damaged state
+│   ├── CheckpointCorrupt
+│   ├── CheckpointConflict
+│   └── SessionNotFound
 ├── BudgetExceeded          the operator: money
 ├── UnpricedModel           the operator: a price is missing under a hard limit
 ├── LLMError                the API
@@ -36,6 +39,8 @@ if TYPE_CHECKING:
 __all__ = [
     "AuthenticationFailed",
     "BudgetExceeded",
+    "CheckpointConflict",
+    "CheckpointCorrupt",
     "ConfigError",
     "ContextOverflow",
     "DeadlineExceeded",
@@ -46,6 +51,7 @@ __all__ = [
     "RequestRejected",
     "SdkWorkflowError",
     "ServiceUnavailable",
+    "SessionNotFound",
     "StorageError",
     "StreamInterrupted",
     "ToolDenied",
@@ -107,6 +113,47 @@ class StorageError(SdkWorkflowError):
     """State could not be read or written."""
 
     default_code = "storage_error"
+
+
+class CheckpointCorrupt(StorageError):
+    """A session file does not hold what was written to it.
+
+    Args:
+        message: What is damaged and how that shows.
+        version: The version that cannot be trusted; None where it is more than one.
+        intact_versions: The versions that still load, ascending.
+        code: Stable name of the case; defaults to the class's own.
+        retryable: Whether the same call may succeed later.
+        hint: What to do next.
+    """
+
+    default_code = "checkpoint_corrupt"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        version: int | None = None,
+        intact_versions: tuple[int, ...] = (),
+        code: str | None = None,
+        retryable: bool | None = None,
+        hint: str = "",
+    ) -> None:
+        super().__init__(message, code=code, retryable=retryable, hint=hint)
+        self.version = version
+        self.intact_versions = intact_versions
+
+
+class CheckpointConflict(StorageError):
+    """Somebody else has written in between: saving now would lose their version."""
+
+    default_code = "checkpoint_conflict"
+
+
+class SessionNotFound(StorageError):
+    """There is no stored session of that id."""
+
+    default_code = "session_not_found"
 
 
 class BudgetExceeded(SdkWorkflowError):

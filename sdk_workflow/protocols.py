@@ -7,7 +7,7 @@ Three seams and no fourth: a middleware may change, refuse or answer a call; an 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -15,17 +15,20 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-    from sdk_workflow.types import Call, Message, Reply
+    from sdk_workflow.types import Call, JournalRecord, Message, Reply
 
 __all__ = [
     "Clock",
     "CountMiddleware",
     "Embedder",
+    "Ledger",
     "MemoryStrategy",
     "Middleware",
     "Proceed",
+    "RunJournal",
     "Sandbox",
     "SandboxResult",
+    "Standing",
     "TokenCounter",
     "Transport",
 ]
@@ -118,6 +121,86 @@ class MemoryStrategy(Protocol):
 
     def select(self, history: Sequence[Message]) -> Sequence[Message]:
         """Return the messages to send; the last one stays the last one."""
+        ...
+
+
+@runtime_checkable
+class RunJournal(Protocol):
+    """Where the runs of one session write what they are about to do, and what came of it."""
+
+    def append(self, *records: JournalRecord, state: Mapping[str, Any] | None = None) -> int | None:
+        """Write records, and a checkpoint of the session's state if given, all or nothing.
+
+        Everything is on disk when this returns. Returns the version of the checkpoint.
+        """
+        ...
+
+    def records(self, run_id: str | None = None) -> Sequence[JournalRecord]:
+        """Return the records of one run, or of all, in the order in which they were written."""
+        ...
+
+    def load_state(self) -> dict[str, Any] | None:
+        """Return the state of the latest checkpoint; None where there is none."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the file; a second call does nothing."""
+        ...
+
+
+class Standing(NamedTuple):
+    """How a budget stands after a question to its ledger, in pico-dollars.
+
+    Attributes:
+        is_done: Whether the question was answered by a change: the hold is there, or has ended
+            by this very call.
+        spent: What was settled, and in full whatever has an unknown outcome.
+        held: What is in flight and may still come back.
+        amount: What the hold in question counts for now.
+    """
+
+    is_done: bool
+    spent: int
+    held: int
+    amount: int = 0
+
+
+@runtime_checkable
+class Ledger(Protocol):
+    """Counts what is spent and what is held, one counter for each scope; each call is atomic.
+
+    Amounts are pico-dollars. A hold that nobody ends by `expires_at` counts as spent in full from
+    then on; it never becomes free by itself.
+    """
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes write to it: calls may wait for a disk."""
+        ...
+
+    def reserve(
+        self, scope: str, hold_id: str, amount: int, *, limit: int, expires_at: float, now: float
+    ) -> Standing:
+        """Hold an amount if `spent + held + amount <= limit`; the same id again holds it once."""
+        ...
+
+    def settle(self, scope: str, hold_id: str, cost: int, *, now: float) -> Standing:
+        """Replace a hold by what was spent; of a hold that is settled already, nothing changes.
+
+        An unknown id counts as a hold of nothing: what was spent is never lost.
+        """
+        ...
+
+    def forfeit(self, scope: str, hold_id: str, *, now: float) -> Standing:
+        """Count a hold as spent in full, because its outcome is unknown; it can be settled later."""
+        ...
+
+    def standing(self, scope: str, *, now: float) -> Standing:
+        """Return how the budget of a scope stands."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what is open; a second call does nothing."""
         ...
 
 

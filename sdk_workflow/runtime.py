@@ -54,6 +54,7 @@ Backend = Literal["auto", "anthropic", "simulator"]
 _SESSION_OPTIONS = (
     "working_directory",
     "session_id",
+    "journal",
     "memory",
     "sinks",
     "sandbox",
@@ -88,8 +89,38 @@ class Runtime:
         """Open a conversation.
 
         Args:
-            **options: Arguments of `AgentSession` that differ from the settings.
+            **options: Arguments of `AgentSession` that differ from the settings. With
+                `journal=True` the session is kept in the state folder: what a session of that
+                `session_id` has reached before is taken up, and a run that is cut off can be
+                resumed.
+
+        Raises:
+            UsageError: If an argument is unusable.
+            StorageError: If the session is kept, and is in use, damaged or cannot be opened.
         """
+        if options.get("journal") is True:
+            return self._kept(options)
+        if options.get("journal") is False:
+            options = {**options, "journal": None}
+        return self._session(**options)
+
+    def resume(self, session_id: str, **options: Any) -> AgentSession:
+        """Open a conversation that was kept, as `session` does; `AgentSession.resume` goes on.
+
+        Raises:
+            SessionNotFound: If there is none of that id.
+            UsageError, StorageError: As `session`.
+        """
+        return self._kept({**options, "session_id": session_id}, must_exist=True)
+
+    def _kept(self, options: dict[str, Any], *, must_exist: bool = False) -> AgentSession:
+        from sdk_workflow.wiring.journals import open_kept_session
+
+        return open_kept_session(
+            self._session, self.settings.home, options, must_exist=must_exist, clock=self.clock
+        )
+
+    def _session(self, **options: Any) -> AgentSession:
         settings = self.settings
         defaults: dict[str, Any] = {
             "model": settings.model,
@@ -215,7 +246,8 @@ async def run(prompt: str, **options: Any) -> RunResult:
     Args:
         prompt: What to do.
         **options: Settings (`model`, `tools`, `max_turns`, ...), `backend`, and arguments of
-            `AgentSession` (`working_directory`, `sinks`, `session_id`, `memory`, `sandbox`).
+            `AgentSession` (`working_directory`, `sinks`, `session_id`, `memory`, `sandbox`,
+            `journal=True` to keep the session on disk).
 
     Raises:
         SdkWorkflowError: As `build_runtime` and `AgentSession.message`.

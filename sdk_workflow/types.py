@@ -12,23 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 __all__ = [
-    "Block",
-    "CacheHit",
-    "CacheTier",
-    "Call",
-    "Emit",
-    "Message",
-    "Money",
-    "Reply",
-    "RunResult",
-    "ServedBy",
-    "StreamEvent",
-    "ToolCall",
-    "ToolRecord",
-    "ToolResult",
-    "ToolSpec",
-    "Usage",
-]
+    "Block", "CacheHit", "CacheTier", "Call", "EffectClass", "Emit", "JournalKind",
+    "JournalRecord", "Message", "Money", "Reply", "RunResult", "ServedBy", "StreamEvent",
+    "ToolCall", "ToolRecord", "ToolResult", "ToolSpec", "Usage",
+]  # fmt: skip
 
 Block = Mapping[str, Any]
 """One content block of the Messages API: text, tool_use, tool_result, ..."""
@@ -44,6 +31,15 @@ Emit = Callable[[StreamEvent], Awaitable[None]]
 
 ServedBy = Literal["api", "lru", "semantic", "simulator"]
 """Who produced a reply."""
+
+EffectClass = Literal["pure", "idempotent", "other"]
+"""What running a tool twice does: nothing, the same as once, or harm."""
+
+JournalKind = Literal[
+    "run_started", "model_intent", "model_result", "tool_intent", "tool_result",
+    "run_finished", "run_failed",
+]  # fmt: skip
+"""What a journal record tells: an intent is on disk before the effect, a result after it."""
 
 CacheTier = Literal["lru", "semantic"]
 """A cache that can answer instead of the model."""
@@ -228,6 +224,21 @@ class ToolRecord:
     is_error: bool
     duration_ms: float
     error_code: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalRecord:
+    """One fact of a run's journal.
+
+    `step` counts the model calls of the run from 0. `key` names the model call or the `tool_use`
+    within it, and joins an intent with its result. `body` is plain JSON.
+    """
+
+    run_id: str
+    step: int
+    kind: JournalKind
+    key: str = ""
+    body: Mapping[str, Any] = field(default_factory=dict)
 
 
 _CALL_FIELDS = ("model", "max_tokens", "messages", "system", "tools", "tool_choice")

@@ -91,3 +91,9 @@ def test_a_new_seed_leaves_the_old_sequence() -> None:
     ids._random.seed(1)
     ids._reseed()
     assert new_id("ses") != repeated
+
+
+def test_an_id_of_a_session_can_name_a_file_where_case_does_not_count() -> None:
+    names = {ids.new_session_id() for _ in range(500)}
+    assert len(names) == 500
+    assert all(re.fullmatch(r"ses_[0-9a-z]{24}", name) for name in names)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import random
 
-__all__ = ["new_id", "new_span_id", "new_trace_id"]
+__all__ = ["new_id", "new_session_id", "new_span_id", "new_trace_id"]
 
 # An own generator: an application that seeds `random` would repeat our ids in every run.
 _random = random.Random()  # noqa: S311 # nosec B311 # ids need to be distinct, not unguessable
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZabcdefghjkmnpqrstvwxyz"
+_LOWER = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
 def _reseed() -> None:
@@ -40,3 +41,8 @@ def new_id(prefix: str, source: random.Random | None = None, length: int = 24) -
         length: Letters and digits behind the underscore.
     """
     return f"{prefix}_{''.join((source or _random).choices(_ALPHABET, k=length))}"
+
+
+def new_session_id() -> str:
+    """Return an id that can name a file: lower case only, for file systems that ignore case."""
+    return f"ses_{''.join(_random.choices(_LOWER, k=24))}"

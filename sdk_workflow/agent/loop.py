@@ -7,15 +7,21 @@ run is cancelled half-way or reaches its limit.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from sdk_workflow.agent.history import (
+    UNKNOWN_OUTCOME,
+    append_answer,
+    append_tool_turn,
+    asks_for_tools,
+    failed_results,
+)
 from sdk_workflow.agent.state import SessionState
-from sdk_workflow.types import ToolResult
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from sdk_workflow.types import Block, Message, Reply, ToolCall
+    from sdk_workflow.types import Message, Reply, ToolCall, ToolResult
 
 __all__ = ["MAX_TURNS", "LoopOutcome", "TurnLoop"]
 
@@ -48,50 +54,42 @@ class TurnLoop:
     move: Callable[[SessionState], None]
     max_turns: int
 
-    async def run(self, history: list[Message]) -> LoopOutcome:
-        """Go on until the model has answered or the limit is reached."""
-        turns = 0
+    async def run(
+        self, history: list[Message], *, turns: int = 0, reply: Reply | None = None
+    ) -> LoopOutcome:
+        """Go on until the model has answered or the limit is reached.
+
+        Args:
+            history: The messages so far.
+            turns: Model calls that the run has made already.
+            reply: The last of their replies, where it is not part of the history yet.
+        """
         while True:
-            reply = await self.send(history)
-            turns += 1
+            if reply is None:
+                reply = await self.send(history)
+                turns += 1
             self.move(SessionState.PROCESSING_RESPONSE)
             is_last = turns >= self.max_turns
-            if reply.stop_reason == "tool_use" and reply.tool_calls:
+            if asks_for_tools(reply):
                 await self._answer(history, reply, is_last=is_last)
             else:
-                _append(history, "assistant", _without_tool_calls(reply.content))
+                append_answer(history, reply)
                 if reply.stop_reason != "pause_turn":
                     return LoopOutcome(reply=reply, stop_reason=reply.stop_reason, turns=turns)
             if is_last:
                 return LoopOutcome(reply=reply, stop_reason=MAX_TURNS, turns=turns)
             self.move(SessionState.AWAITING_MODEL)
+            reply = None
 
     async def _answer(self, history: list[Message], reply: Reply, *, is_last: bool) -> None:
         """Run the tools of a reply, and append the reply together with its results."""
-        results: Sequence[ToolResult] = _unfinished(
+        results: Sequence[ToolResult] = failed_results(
             reply.tool_calls, "The run reached its limit of turns; this tool was not run."
         )
         try:
             if not is_last:
                 self.move(SessionState.EXECUTING_TOOL)
-                results = _unfinished(
-                    reply.tool_calls, "The run was interrupted; whether this tool ran is unknown."
-                )
+                results = failed_results(reply.tool_calls, UNKNOWN_OUTCOME)
                 results = await self.run_tools(reply.tool_calls)
         finally:
-            _append(history, "assistant", reply.content)
-            _append(history, "user", [result.to_block() for result in results])
-
-
-def _unfinished(calls: Sequence[ToolCall], text: str) -> list[ToolResult]:
-    return [ToolResult(tool_call_id=call.id, content=text, is_error=True) for call in calls]
-
-
-def _without_tool_calls(content: Sequence[Block]) -> list[Block]:
-    """Drop tool calls that nobody will answer: the API refuses a history that holds one."""
-    return [block for block in content if block.get("type") != "tool_use"]
-
-
-def _append(history: list[Message], role: str, content: Sequence[Any]) -> None:
-    if content:
-        history.append({"role": role, "content": list(content)})
+            append_tool_turn(history, reply, results)

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from sdk_workflow.exceptions import UsageError
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from sdk_workflow.config.models import Model
+
 __all__ = ["MessageProcessor"]
+
+# Even text that a tokenizer likes best has fewer than this many characters to a token on average.
+_MAX_CHARACTERS_PER_TOKEN = 8
+_UNKNOWN_CONTEXT_TOKENS = 1_000_000
 
 
 class MessageProcessor:
@@ -20,6 +31,12 @@ class MessageProcessor:
 
     def __init__(self, *, max_characters: int) -> None:
         self._max_characters = max_characters
+
+    @classmethod
+    def for_model(cls, model: Model | None) -> Self:
+        """Return the check that fits a model's window; None for a model that nobody knows."""
+        window = model.context_window if model else _UNKNOWN_CONTEXT_TOKENS
+        return cls(max_characters=window * _MAX_CHARACTERS_PER_TOKEN)
 
     def process(self, text: object) -> str:
         """Return the text to send.

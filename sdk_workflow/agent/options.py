@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sdk_workflow._internal.suggest import did_you_mean
-from sdk_workflow.exceptions import UsageError
+from sdk_workflow.exceptions import DeadlineExceeded, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 __all__ = ["RunOptions"]
 
@@ -54,3 +55,21 @@ class RunOptions:
                     hint=did_you_mean(name, names) or f"The options are {', '.join(names)}.",
                 )
         return dataclasses.replace(self, **changes)
+
+    @contextmanager
+    def in_time(self) -> Iterator[None]:
+        """End what runs inside when the time of a run is over.
+
+        Raises:
+            DeadlineExceeded: If it was.
+        """
+        import anyio
+
+        try:
+            with anyio.fail_after(self.timeout_seconds):
+                yield
+        except TimeoutError as error:
+            raise DeadlineExceeded(
+                f"The run did not finish within {self.timeout_seconds:g} s.",
+                hint="Raise the timeout, or ask for less at once.",
+            ) from error

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from sdk_workflow.agent.loop import LoopOutcome
+    from sdk_workflow.agent.resume import UnfinishedRun
     from sdk_workflow.config.models import ModelCatalog
     from sdk_workflow.protocols import Clock
     from sdk_workflow.types import Reply, ToolRecord
@@ -29,6 +30,12 @@ class RunProgress:
     replies: list[Reply] = field(default_factory=list)
     records: list[ToolRecord] = field(default_factory=list)
     time_to_first_token_ms: float | None = None
+
+    def take_up(self, earlier: UnfinishedRun | None) -> None:
+        """Count what an earlier part of the run has come to, if there is one."""
+        if earlier is not None:
+            self.replies.extend(earlier.replies)
+            self.records.extend(earlier.records())
 
     def elapsed_ms(self) -> float:
         """Return the wall time since the run began."""

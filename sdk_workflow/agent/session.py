@@ -6,26 +6,25 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from sdk_workflow._internal.clock import SystemClock
-from sdk_workflow._internal.held_emit import UnseenEmit
-from sdk_workflow._internal.ids import new_id
+from sdk_workflow._internal.ids import new_session_id
 from sdk_workflow._internal.portal import Portal
 from sdk_workflow._internal.sinks import SinkSet
 from sdk_workflow._internal.task_stream import TaskStream
 from sdk_workflow._internal.tracing import trace_span
+from sdk_workflow.agent.keeper import SessionKeeper
 from sdk_workflow.agent.loop import TurnLoop
 from sdk_workflow.agent.message_processor import MessageProcessor
+from sdk_workflow.agent.model_caller import ModelCaller
 from sdk_workflow.agent.options import RunOptions
 from sdk_workflow.agent.run_progress import RunProgress
 from sdk_workflow.agent.state import SessionState, StateMachine
-from sdk_workflow.agent.text_listener import TextListener
 from sdk_workflow.agent.tool_runner import ToolRunner
 from sdk_workflow.agent.toolbox import Toolbox
 from sdk_workflow.config.models import default_catalog
 from sdk_workflow.core.genai_names import agent_attributes
-from sdk_workflow.events import RunFailed, RunFinished, RunStarted, StateChanged, TextDelta
-from sdk_workflow.exceptions import DeadlineExceeded, UsageError
+from sdk_workflow.events import RunFailed, RunFinished, RunStarted, StateChanged
+from sdk_workflow.exceptions import UsageError
 from sdk_workflow.tools.dispatcher import ToolDispatcher
-from sdk_workflow.types import Call
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -35,21 +34,19 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from sdk_workflow._internal.tracing import NoopSpan, Span
+    from sdk_workflow.agent.journal import RunRecorder
+    from sdk_workflow.agent.loop import LoopOutcome
     from sdk_workflow.agent.toolbox import ToolLike
     from sdk_workflow.config.models import ModelCatalog
     from sdk_workflow.core.agent_client import AgentClientManager
     from sdk_workflow.core.performance import PerformanceTracer
     from sdk_workflow.events import Event, EventSink
-    from sdk_workflow.protocols import Clock, MemoryStrategy, Sandbox
-    from sdk_workflow.types import Emit, Message, Reply, RunResult, ToolSpec
+    from sdk_workflow.protocols import Clock, MemoryStrategy, RunJournal, Sandbox
+    from sdk_workflow.types import Call, Message, Reply, RunResult, ToolSpec
 
 __all__ = ["AgentSession"]
 
 _logger = logging.getLogger("sdk_workflow.agent")
-
-# Even text that a tokenizer likes best has fewer than this many characters to a token on average.
-_MAX_CHARACTERS_PER_TOKEN = 8
-_UNKNOWN_CONTEXT_TOKENS = 1_000_000
 
 
 class AgentSession:
@@ -65,6 +62,8 @@ class AgentSession:
             default.
         session_id: An id of your own; a new one by default.
         memory: Picks what of the history goes along with each call; everything by default.
+        journal: Where the session is kept. What it holds already is taken up: the history, and a
+            run that was cut off, for `resume`. It is closed with the session.
         sinks: Who sees the session's events.
         options: The limits of a run; `message` may change them for one message.
         catalog: Prices and limits of models; the packaged catalogue by default.
@@ -95,6 +94,7 @@ class AgentSession:
         working_directory: Path | str | None = None,
         session_id: str | None = None,
         memory: MemoryStrategy | None = None,
+        journal: RunJournal | None = None,
         sinks: Sequence[EventSink] = (),
         options: RunOptions | None = None,
         catalog: ModelCatalog | None = None,
@@ -103,15 +103,13 @@ class AgentSession:
         tool_timeout_seconds: float = 120.0,
         clock: Clock | None = None,
     ) -> None:
-        self.session_id = session_id or new_id("ses")
+        self.session_id = session_id or new_session_id()
         self._is_debug = False
         self._sinks = SinkSet(sinks)
         self._machine = StateMachine(self._on_state_change)
-        self._client = client
         self._catalog = catalog or default_catalog()
-        self._model, self._processor = _model_and_processor(model, self._catalog)
-        self._system = system
-        self._memory = memory
+        known = self._catalog.get(model)
+        self._processor = MessageProcessor.for_model(known)
         self._options = options or RunOptions()
         self._tracer = tracer
         self._clock: Clock = clock or SystemClock()
@@ -128,17 +126,19 @@ class AgentSession:
         self._tools = ToolRunner(
             self._dispatcher, sinks=self._sinks, clock=self._clock, session_id=self.session_id
         )
+        self._caller = self._make_caller(client, known.id if known else model, system, memory)
         self._is_busy = False
-        self._history: list[Message] = []
-        self._last_request: Call | None = None
-        self._last_response: Reply | None = None
-        self._portal: Portal | None = None
+        self._keeper = SessionKeeper(journal, session_id=self.session_id, describe=self._describe)
+        self._history: list[Message] = self._keeper.load()
+        self._portal = Portal()
         self._machine.move(SessionState.READY)
 
     # Talking
 
     async def message(self, text: str, **options: Any) -> RunResult:
         """Send a user message and return the answer, after all the tool calls that it took.
+
+        A run that was cut off before is left behind; what it has reached stays in the history.
 
         Args:
             text: What the user says.
@@ -148,31 +148,35 @@ class AgentSession:
             UsageError: If the text or an option is unusable, or another message is under way.
             LLMError: If the model could not be asked; what was reached so far stays in the history.
             DeadlineExceeded: If the run took longer than `timeout_seconds`.
+            StorageError: If the journal cannot be written; what was not journalled is not begun.
         """
         limits = self._options.changed(options)
         prompt = self._processor.process(text)
-        if self._is_busy:
-            raise UsageError(
-                "Another message of this session is being answered.",
-                code="session_busy",
-                hint="Wait for its answer, or open another session.",
-            )
-        self._machine.move(SessionState.AWAITING_MODEL)
-        self._is_busy = True
-        progress = RunProgress(clock=self._clock, started=self._clock.monotonic())
-        kept = len(self._history)
-        try:
-            with self._root_span() as span:
-                result = await self._run(prompt, limits, progress, span)
-        except BaseException as error:
-            if len(self._history) == kept + 1:
-                self._history.pop()  # nothing came of the message: it may simply be sent again
-            self._fail(error, progress)
-            raise
-        finally:
-            self._is_busy = False
-        self._sinks.emit(RunFinished(session_id=self.session_id, result=result))
-        return result
+        self._refuse_if_busy()
+        recorder = self._keeper.begin(prompt, options, self._history)
+        history = [*self._history, {"role": "user", "content": prompt}]
+        return await self._carry_out(prompt, history, recorder, limits)
+
+    async def resume(self, **options: Any) -> RunResult:
+        """Go on with the run that was cut off, by a crash or by an error, and return its answer.
+
+        What the model has said and what tools have done is not asked for again. Of a tool call
+        that was under way, its effect class decides (see `Tool`). The result counts the whole run.
+
+        Args:
+            **options: Fields of `RunOptions` that differ from those of the message.
+
+        Raises:
+            UsageError: If there is no such run (`nothing_to_resume`), or an option is unusable.
+            SdkWorkflowError: As `message`.
+        """
+        self._refuse_if_busy()
+        restored, run = self._keeper.look_back()
+        limits = self._options.changed({**run.options, **options})
+        run.check_limit(limits.max_turns)
+        history = list(restored.history)
+        run.extend(history)
+        return await self._carry_out(run.text, history, self._keeper.go_on(restored), limits)
 
     def stream(self, text: str, **options: Any) -> TaskStream[Event, RunResult]:
         """Send a user message and yield the session's events while it is being answered.
@@ -192,9 +196,11 @@ class AgentSession:
 
     def message_sync(self, text: str, **options: Any) -> RunResult:
         """Do what `message` does, for callers without an event loop."""
-        if self._portal is None:
-            self._portal = Portal()
         return self._portal.call(lambda: self.message(text, **options))
+
+    def resume_sync(self, **options: Any) -> RunResult:
+        """Do what `resume` does, for callers without an event loop."""
+        return self._portal.call(lambda: self.resume(**options))
 
     async def close(self) -> None:
         """End the session; a second call does nothing."""
@@ -205,8 +211,8 @@ class AgentSession:
         if self._machine.state is not SessionState.CLOSED:
             self._machine.move(SessionState.CLOSED)
             self._toolbox.close()
-        if self._portal is not None:
-            self._portal.close()
+            self._keeper.close()
+        self._portal.close()
 
     async def __aenter__(self) -> Self:
         """Return the session itself."""
@@ -228,7 +234,7 @@ class AgentSession:
 
     def set_system_prompt(self, system: str | None) -> None:
         """Replace the system prompt from the next call on."""
-        self._system = system
+        self._caller.system = system
 
     def on_before_tool_call(self, hook: Callable[..., Any]) -> None:
         """Let `hook(tool_call)` see each call first: it may return a changed one or raise ToolDenied."""
@@ -262,68 +268,102 @@ class AgentSession:
 
     def get_last_request(self) -> Call | None:
         """Return the last call that was sent."""
-        return self._last_request
+        return self._caller.last_request
 
     def get_last_response(self) -> Reply | None:
         """Return the last reply that arrived."""
-        return self._last_response
+        return self._caller.last_response
+
+    def get_unfinished(self) -> str | None:
+        """Return the message of the run that `resume` would go on with; None where there is none."""
+        return self._keeper.unfinished
 
     # Working
 
-    async def _run(
-        self, prompt: str, limits: RunOptions, progress: RunProgress, span: Span | NoopSpan
-    ) -> RunResult:
-        import anyio
+    def _make_caller(
+        self,
+        client: AgentClientManager,
+        model: str,
+        system: str | None,
+        memory: MemoryStrategy | None,
+    ) -> ModelCaller:
+        return ModelCaller(
+            client=client,
+            model=model,
+            system=system,
+            registry=self._registry,
+            memory=memory,
+            sinks=self._sinks,
+            session_id=self.session_id,
+        )
 
-        self._sinks.emit(RunStarted(session_id=self.session_id, text=prompt, model=self._model))
-        self._history.append({"role": "user", "content": prompt})
+    def _refuse_if_busy(self) -> None:
+        if self._is_busy:
+            raise UsageError(
+                "Another message of this session is being answered.",
+                code="session_busy",
+                hint="Wait for its answer, or open another session.",
+            )
+
+    async def _carry_out(
+        self, text: str, history: list[Message], recorder: RunRecorder, limits: RunOptions
+    ) -> RunResult:
+        """Run the loop over a history that ends with the message, or with what came of it."""
+        self._machine.move(SessionState.AWAITING_MODEL)
+        self._is_busy = True
+        self._history = history
+        last = history[-1]
+        progress = RunProgress(clock=self._clock, started=self._clock.monotonic())
+        try:
+            with self._root_span() as span:
+                self._sinks.emit(
+                    RunStarted(session_id=self.session_id, text=text, model=self._caller.model)
+                )
+                outcome = await self._loop(recorder, limits, progress)
+                trace_id = f"{span.trace_id:032x}" if span.trace_id else None
+                result = progress.result(
+                    outcome, self._catalog, session_id=self.session_id, trace_id=trace_id
+                )
+                await self._keeper.finish(recorder, progress, result.stop_reason, history)
+                self._machine.move(SessionState.IDLE)
+        except BaseException as error:
+            if history[-1] is last and not progress.replies:
+                history.pop()  # nothing came of the message: it may simply be sent again
+            self._keeper.fail(recorder, progress, text, error)
+            self._fail(error, progress)
+            raise
+        finally:
+            self._is_busy = False
+        self._sinks.emit(RunFinished(session_id=self.session_id, result=result))
+        return result
+
+    async def _loop(
+        self, recorder: RunRecorder, limits: RunOptions, progress: RunProgress
+    ) -> LoopOutcome:
+        async def send(history: Sequence[Message]) -> Reply:
+            self._debug(f"asks {self._caller.model} about {len(history)} messages")
+            return await recorder.ask(lambda: self._caller.ask(history, limits, progress))
+
         loop = TurnLoop(
-            send=lambda history: self._send(history, limits, progress),
-            run_tools=lambda calls: self._tools.run(calls, progress.records),
+            send=send,
+            run_tools=lambda calls: self._tools.run(calls, progress.records, recorder),
             move=self._machine.move,
             max_turns=limits.max_turns,
         )
-        try:
-            with anyio.fail_after(limits.timeout_seconds):
-                outcome = await loop.run(self._history)
-                self._machine.move(SessionState.IDLE)
-        except TimeoutError as error:
-            raise DeadlineExceeded(
-                f"The run did not finish within {limits.timeout_seconds:g} s.",
-                hint="Raise the timeout, or ask for less at once.",
-            ) from error
-        trace_id = f"{span.trace_id:032x}" if span.trace_id else None
-        return progress.result(
-            outcome, self._catalog, session_id=self.session_id, trace_id=trace_id
-        )
+        progress.take_up(recorder.earlier)
+        replies = progress.replies
+        with limits.in_time():
+            return await loop.run(
+                self._history, turns=len(replies), reply=replies[-1] if replies else None
+            )
 
-    async def _send(
-        self, history: Sequence[Message], limits: RunOptions, progress: RunProgress
-    ) -> Reply:
-        listener = TextListener(self._show_text, elapsed_ms=progress.elapsed_ms)
-        call = Call(
-            model=self._model,
-            messages=tuple(self._memory.select(history) if self._memory else history),
-            max_tokens=limits.max_tokens,
-            system=self._system,
-            tools=tuple(spec.to_api() for spec in self._registry.specs()),
-            parameters=limits.parameters,
-            session_id=self.session_id,
-            emit=self._emit_of(listener) if limits.stream else None,
-        )
-        self._last_request = call
-        self._debug(f"asks {call.model} about {len(call.messages)} messages")
-        reply = await self._client.create(call)
-        self._last_response = reply
-        progress.note_reply(reply, first_text_ms=listener.first_text_ms)
-        return reply
-
-    def _emit_of(self, listener: Emit) -> Emit:
-        """Return the listener, marked as one that shows nothing where nobody would see it."""
-        return listener if self._sinks.take_text else UnseenEmit(listener)
-
-    def _show_text(self, text: str) -> None:
-        self._sinks.emit(TextDelta(session_id=self.session_id, text=text))
+    def _describe(self) -> dict[str, Any]:
+        return {
+            "model": self._caller.model,
+            "system": self._caller.system,
+            "tools": list(self._registry.names()),
+            "working_directory": self._toolbox.place,
+        }
 
     def _fail(self, error: BaseException, progress: RunProgress) -> None:
         if self._machine.state is not SessionState.CLOSED:  # closed by someone while it ran
@@ -338,7 +378,9 @@ class AgentSession:
         )
 
     def _root_span(self) -> Span | NoopSpan:
-        attributes = agent_attributes("sdk_workflow", model=self._model, session_id=self.session_id)
+        attributes = agent_attributes(
+            "sdk_workflow", model=self._caller.model, session_id=self.session_id
+        )
         if self._tracer is None:
             return trace_span("invoke_agent", attributes)
         return self._tracer.span("invoke_agent", **attributes)
@@ -352,11 +394,3 @@ class AgentSession:
     def _debug(self, message: str) -> None:
         if self._is_debug:
             _logger.debug("%s: %s", self.session_id, message)
-
-
-def _model_and_processor(name: str, catalog: ModelCatalog) -> tuple[str, MessageProcessor]:
-    """Return the id to send, and the check of messages that fits the model's window."""
-    known = catalog.get(name)
-    window = known.context_window if known else _UNKNOWN_CONTEXT_TOKENS
-    processor = MessageProcessor(max_characters=window * _MAX_CHARACTERS_PER_TOKEN)
-    return known.id if known else name, processor

@@ -69,6 +69,14 @@ class Toolbox:
             hint="Give the name of a built-in tool, a function with @tool, or a Tool.",
         )
 
+    @property
+    def place(self) -> str:
+        """The folder, from the root of the file system where that can be told."""
+        try:
+            return str(self._root.resolve())
+        except OSError:  # the current folder is gone
+            return str(self._root)
+
     def close(self) -> None:
         """Let go of the folder; a second call does nothing."""
         if self._workspace is not None:

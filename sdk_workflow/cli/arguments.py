@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ExecutionArgs", "ExecutionArgsBuilder"]
 
+# What a kept session goes on with unless the command line says otherwise; the folder is one more.
+_REMEMBERED = ("model", "system", "tools")
+
 DEFAULT_PROFILE_OUTPUT = Path("sdk_workflow-profile.html")
 
 
@@ -27,9 +30,12 @@ class ExecutionArgs:
     """What one `run` was asked to do.
 
     Attributes:
-        prompt: The prompt; empty when `input_file` holds the prompts.
+        prompt: The prompt; None when `input_file` holds the prompts, or a run is resumed.
         input_file: A file of JSON lines, for a batch.
         cwd: The folder that the tools are confined to.
+        session_id: The session to begin or to go on with; None for a new one.
+        resume_id: The session to resume; None for none.
+        session_options: What was asked for and goes before what a kept session remembers.
         flags: The settings that were given on the command line, by their names.
         output: Form of the result.
         stream: Whether text is shown as it arrives.
@@ -40,9 +46,12 @@ class ExecutionArgs:
         is_verbose: Whether state changes and full tool calls are shown.
     """
 
-    prompt: str
+    prompt: str | None
     input_file: Path | None
     cwd: Path
+    session_id: str | None
+    resume_id: str | None
+    session_options: Mapping[str, Any]
     flags: Mapping[str, Any]
     output: OutputFormat
     stream: bool
@@ -78,13 +87,29 @@ class ExecutionArgsBuilder:
         self._add_flags(model=model, system=system, max_tokens=max_tokens, backend=backend)
         return self
 
+    def add_session_arguments(
+        self, *, session: str | None = None, resume: str | None = None
+    ) -> Self:
+        """Take which session the run belongs to.
+
+        Raises:
+            UsageError: If two are named.
+        """
+        if session is not None and resume is not None:
+            raise UsageError(
+                "--session and --resume cannot be given together.",
+                hint="--resume goes on with a run that was cut off; --session sends a new prompt.",
+            )
+        self._fields.update(session_id=session, resume_id=resume)
+        return self
+
     def add_execution_arguments(
         self,
         *,
         prompt: str | None = None,
         input_file: Path | None = None,
         tools: str | None = None,
-        cwd: Path = Path(),
+        cwd: Path | None = None,
         max_turns: int | None = None,
         timeout_seconds: float | None = None,
         concurrency: int | None = None,
@@ -92,14 +117,8 @@ class ExecutionArgsBuilder:
         """Take what is to be done, and how far it may go.
 
         Raises:
-            UsageError: If there is nothing to do, or two things at once.
+            UsageError: If two things are to be done at once, or a limit is none.
         """
-        if prompt is None and input_file is None:
-            raise UsageError(
-                "There is no prompt.",
-                code="prompt_missing",
-                hint='Try: sdk_workflow run "What files are here?"',
-            )
         if prompt is not None and input_file is not None:
             raise UsageError(
                 "PROMPT and --input cannot be given together.",
@@ -123,7 +142,7 @@ class ExecutionArgsBuilder:
             timeout_seconds=timeout_seconds,
             concurrency=concurrency,
         )
-        self._fields.update(prompt=prompt or "", input_file=input_file, cwd=cwd)
+        self._fields.update(prompt=prompt, input_file=input_file, cwd=cwd)
         return self
 
     def add_cache_arguments(
@@ -194,12 +213,42 @@ class ExecutionArgsBuilder:
         return self
 
     def build(self) -> ExecutionArgs:
-        """Return the frozen record; groups that were not added keep their defaults."""
+        """Return the frozen record; groups that were not added keep their defaults.
+
+        Raises:
+            UsageError: If there is nothing to do, or a batch is to run in one session.
+        """
         if "output" not in self._fields:
             self.add_config_arguments()
+        if "session_id" not in self._fields:
+            self.add_session_arguments()
         if "prompt" not in self._fields:
             self.add_execution_arguments()
-        return ExecutionArgs(flags=dict(self._flags), **self._fields)
+        self._check_task()
+        fields = dict(self._fields)
+        cwd = fields.pop("cwd")
+        chosen = {name: self._flags[name] for name in _REMEMBERED if name in self._flags}
+        if cwd is not None:
+            chosen["working_directory"] = cwd
+        return ExecutionArgs(
+            flags=dict(self._flags), cwd=cwd or Path(), session_options=chosen, **fields
+        )
+
+    def _check_task(self) -> None:
+        fields = self._fields
+        is_batch = fields["input_file"] is not None
+        if is_batch and (fields["session_id"] or fields["resume_id"]) is not None:
+            raise UsageError(
+                "--input goes without --session and --resume: each of its prompts is a session of "
+                "its own.",
+                hint="Leave one of them out.",
+            )
+        if fields["prompt"] is None and not is_batch and fields["resume_id"] is None:
+            raise UsageError(
+                "There is no prompt.",
+                code="prompt_missing",
+                hint='Try: sdk_workflow run "What files are here?"',
+            )
 
     def _add_flags(self, **values: Any) -> None:
         """Keep what was given: None means that the flag was not used."""

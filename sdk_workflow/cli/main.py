@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
+from inspect import signature
+from pathlib import Path  # noqa: TC003 - Typer evaluates the annotations at run time
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
 from sdk_workflow.cli import options as opt
+from sdk_workflow.cli import sessions_options as ses
 from sdk_workflow.cli.console import Console
 from sdk_workflow.cli.exit_codes import ExitCode, exit_code_of
 from sdk_workflow.exceptions import SdkWorkflowError
@@ -27,6 +29,8 @@ app = typer.Typer(
 )
 config_app = typer.Typer(help="Look at the settings.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
+sessions_app = typer.Typer(help="Look at what was kept of earlier runs.", no_args_is_help=True)
+app.add_typer(sessions_app, name="sessions")
 cache_app = typer.Typer(
     help="Look at a folder of cached answers, fill it, empty it.", no_args_is_help=True
 )
@@ -79,7 +83,9 @@ def run(
     max_tokens: opt.MaxTokensOpt = None,
     backend: opt.BackendOpt = None,
     tools: opt.ToolsOpt = None,
-    cwd: opt.CwdOpt = Path(),
+    cwd: opt.CwdOpt = None,
+    session: opt.SessionOpt = None,
+    resume: opt.ResumeOpt = None,
     max_turns: opt.MaxTurnsOpt = None,
     timeout_seconds: opt.TimeoutOpt = None,
     input_file: opt.InputOpt = None,
@@ -110,9 +116,11 @@ def _run(given: dict[str, Any], console: Console) -> ExitCode:
 
     builder = ExecutionArgsBuilder()
     try:
-        if not given["input_file"]:
+        # A run that is resumed has its prompt: a silent pipe would only hold it up.
+        if not given["input_file"] and (given["prompt"] or given["resume"] is None):
             given["prompt"] = read_prompt(given["prompt"], console.notice)
         builder.add_model_arguments(**_picked(given, _MODEL_OPTIONS))
+        builder.add_session_arguments(**_picked(given, ("session", "resume")))
         builder.add_execution_arguments(**_picked(given, _EXECUTION_OPTIONS))
         builder.add_cache_arguments(**_picked(given, _CACHE_OPTIONS))
         builder.add_config_arguments(**_picked(given, _CONFIG_OPTIONS))
@@ -211,6 +219,95 @@ def config_show(
 
     console = Console.of_process()
     _finish(console, lambda: show_config(console, with_origin=origin, as_json=as_json))
+
+
+@sessions_app.command("list")
+def sessions_list(
+    status: ses.StatusOpt = None,
+    tags: ses.TagOpt = None,
+    model: ses.ModelOpt = None,
+    text: ses.TextOpt = None,
+    since: ses.SinceOpt = None,
+    until: ses.UntilOpt = None,
+    min_cost: ses.MinCostOpt = None,
+    max_cost: ses.MaxCostOpt = None,
+    archived: ses.ArchivedOpt = None,
+    sort: ses.SortOpt = "-updated",
+    limit: ses.LimitOpt = 50,
+    cursor: ses.CursorOpt = None,
+    as_json: ses.JsonOpt = False,
+) -> None:
+    """List the sessions, the last used first."""
+    given = dict(locals())
+    from sdk_workflow.cli.sessions_command import list_sessions
+
+    filters = {name: value or None for name, value in _picked(given, _TEXT_FILTERS).items()}
+    filters |= {"min_cost_usd": min_cost, "max_cost_usd": max_cost, "archived": archived}
+    console = Console.of_process()
+    _finish(console, lambda: list_sessions(console, filters, as_json=as_json))
+
+
+_TEXT_FILTERS = ("status", "tags", "model", "text", "since", "until", "sort", "limit", "cursor")
+
+
+@sessions_app.command("show")
+def sessions_show(session_id: ses.SessionArg, as_json: ses.JsonOpt = False) -> None:
+    """Show all that is known of a session."""
+    from sdk_workflow.cli.sessions_command import show_session
+
+    console = Console.of_process()
+    _finish(console, lambda: show_session(console, session_id, as_json=as_json))
+
+
+@sessions_app.command("resume")
+def sessions_resume(
+    session_id: ses.SessionArg,
+    prompt: ses.PromptArg = None,
+    backend: opt.BackendOpt = None,
+    output: opt.OutputOpt = "text",
+    is_quiet: opt.QuietOpt = False,
+    is_verbose: opt.VerboseOpt = False,
+) -> None:
+    """Go on with a session: what `run --resume ID` does, which takes all options of `run`."""
+    given = {**dict(locals()), "resume": session_id}
+    from sdk_workflow.cli.sessions_command import check_resumable
+
+    def resume() -> ExitCode:
+        check_resumable(console, session_id)
+        defaults = {name: option.default for name, option in signature(run).parameters.items()}
+        return _run({**defaults, **given}, console)
+
+    console = Console.of_process(is_quiet=is_quiet)
+    _finish(console, resume)
+
+
+@sessions_app.command("tag")
+def sessions_tag(
+    session_id: ses.SessionArg, tags: ses.TagsArg, remove: ses.RemoveOpt = False
+) -> None:
+    """Add tags to a session, or remove them."""
+    from sdk_workflow.cli.sessions_command import tag_session
+
+    console = Console.of_process()
+    _finish(console, lambda: tag_session(console, session_id, tags, remove=remove))
+
+
+@sessions_app.command("archive")
+def sessions_archive(session_id: ses.SessionArg, undo: ses.UndoOpt = False) -> None:
+    """Put a session away: its file moves into the archive, and it stays in every search."""
+    from sdk_workflow.cli.sessions_command import archive_session
+
+    console = Console.of_process()
+    _finish(console, lambda: archive_session(console, session_id, undo=undo))
+
+
+@sessions_app.command("export")
+def sessions_export(file: ses.FileArg = None, form: ses.ExportFormatOpt = "json") -> None:
+    """Write what is known of all sessions, for other programs."""
+    from sdk_workflow.cli.sessions_command import export_sessions
+
+    console = Console.of_process()
+    _finish(console, lambda: export_sessions(console, file, form=form))
 
 
 @app.command()

@@ -55,7 +55,30 @@ ToolsOpt = Annotated[
     ),
 ]
 CwdOpt = Annotated[
-    Path, typer.Option(help="The folder that the tools are confined to.", rich_help_panel=_RUN)
+    Path | None,
+    typer.Option(
+        help="The folder that the tools are confined to. Default: the current one.",
+        rich_help_panel=_RUN,
+    ),
+]
+SessionOpt = Annotated[
+    str | None,
+    typer.Option(
+        "--session",
+        metavar="ID",
+        help="Begin or go on with the conversation of that name. Every run is kept; without a "
+        "name its session gets a new one.",
+        rich_help_panel=_RUN,
+    ),
+]
+ResumeOpt = Annotated[
+    str | None,
+    typer.Option(
+        "--resume",
+        metavar="ID",
+        help="Go on with the run that was cut off in that session, or with PROMPT if none was.",
+        rich_help_panel=_RUN,
+    ),
 ]
 MaxTurnsOpt = Annotated[
     int | None,

@@ -9,6 +9,7 @@ from sdk_workflow.cli.event_loop import run_async
 from sdk_workflow.cli.exit_codes import ExitCode, exit_code_of
 from sdk_workflow.cli.rendering import dump, error_object, make_view, tell_of_call
 from sdk_workflow.cli.reports import Reports, check_report_files
+from sdk_workflow.cli.session_choice import SessionChoice
 from sdk_workflow.cli.setup import prepare
 from sdk_workflow.exceptions import SdkWorkflowError
 
@@ -68,9 +69,11 @@ def _planned(args: ExecutionArgs, console: Console) -> tuple[Callable[[], ExitCo
 def _answer_prompt(
     args: ExecutionArgs, prepared: Prepared, console: Console, view: View
 ) -> ExitCode:
+    choice = SessionChoice(args, prepared, console)
     try:
-        execution = run_async(_answer, args, prepared, view)
+        execution = run_async(_answer, args, prepared, view, choice)
     except KeyboardInterrupt:
+        choice.tell_how_to_resume()
         if args.output != "text":
             interrupted = SdkWorkflowError("The run was interrupted.", code="interrupted")
             console.result(dump(error_object(interrupted, prepared.runtime.backend)))
@@ -78,21 +81,22 @@ def _answer_prompt(
     view.finish(execution, prepared.runtime.backend)
     if execution.error is not None:
         console.error(execution.error)
+        choice.tell_how_to_resume()
         return exit_code_of(execution.error)
     if execution.notice:
         console.notice(execution.notice)
     return ExitCode.OK if execution.is_complete else ExitCode.RUN_FAILED
 
 
-async def _answer(args: ExecutionArgs, prepared: Prepared, view: View) -> Execution:
+async def _answer(
+    args: ExecutionArgs, prepared: Prepared, view: View, choice: SessionChoice
+) -> Execution:
     from sdk_workflow.executors.streaming_example import execute
 
-    async with prepared.runtime as runtime:
+    async with prepared.runtime:
         return await execute(
             args.prompt,
-            runtime.session,
+            choice.open,
             on_event=view.on_event,
             message_options={"stream": args.stream},
-            working_directory=args.cwd,
-            tools=prepared.tools,
         )

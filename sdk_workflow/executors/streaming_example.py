@@ -43,7 +43,7 @@ class Execution:
 
 
 async def execute(
-    prompt: str,
+    prompt: str | None,
     open_session: Callable[..., AgentSession],
     *,
     on_event: EventSink,
@@ -53,7 +53,7 @@ async def execute(
     """Answer one prompt and report how it went; typed errors are returned, not raised.
 
     Args:
-        prompt: What to do.
+        prompt: What to do; None to go on with the session's run that was cut off.
         open_session: Opens a session, such as `Runtime.session`.
         on_event: Sees every event of the session.
         message_options: Fields of `RunOptions` that differ for this prompt.
@@ -79,9 +79,11 @@ def _setup_agent_client(
 
 
 async def _handle_streaming_response(
-    session: AgentSession, prompt: str, options: Mapping[str, Any]
+    session: AgentSession, prompt: str | None, options: Mapping[str, Any]
 ) -> RunResult:
     """Send the prompt; its text reaches the caller's sink while it arrives."""
+    if prompt is None:
+        return await session.resume(**options)
     return await session.message(prompt, **options)
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sdk_workflow.exceptions import InvalidToolInput, ToolDenied, ToolError, ToolFailed, ToolTimeout
 from sdk_workflow.tools import _text, _validation
 from sdk_workflow.tools._threads import DaemonThreads
+from sdk_workflow.tools.effects import NotDone
 from sdk_workflow.types import ToolCall, ToolResult
 
 if TYPE_CHECKING:
@@ -44,6 +45,9 @@ class ToolDispatcher:
             does not return in time is left behind in its thread: Python cannot stop a thread. It
             goes on until it returns by itself, but it does not keep the process alive.
 
+    Attributes:
+        registry: The same.
+
     Example:
         >>> import anyio
         >>> from sdk_workflow._internal.clock import SystemClock
@@ -63,7 +67,7 @@ class ToolDispatcher:
         clock: Clock,
         default_timeout_seconds: float = _DEFAULT_TIMEOUT_SECONDS,
     ) -> None:
-        self._registry = registry
+        self.registry = registry
         self._clock = clock
         self._default_timeout_seconds = default_timeout_seconds
         self._schemas: dict[str, tuple[Tool, _validation.Validator]] = {}
@@ -103,18 +107,55 @@ class ToolDispatcher:
         """
         self._hooks.append(hook)
 
-    async def dispatch(self, call: ToolCall) -> ToolResult:
-        """Run one call; whatever goes wrong becomes a result with `is_error` set."""
+    async def dispatch(
+        self, call: ToolCall, *, before_run: Callable[[Tool], Awaitable[None]] | None = None
+    ) -> ToolResult:
+        """Run one call; whatever goes wrong becomes a result with `is_error` set.
+
+        Args:
+            call: What to run.
+            before_run: Told of the tool when every check has passed, right before it runs; what
+                it raises is raised here, and the tool does not run.
+        """
         try:
             tool, allowed = await self._admit(call)
         except ToolError as error:
             return _finished(_error_result(call, error), call)
+        if before_run is not None:
+            await before_run(tool)
         started = self._clock.monotonic()
         result = await self._execute(tool, allowed)
         _log.debug("Tool %s took %.6f s.", tool.name, self._clock.monotonic() - started)
         for hook in self._hooks:
             result = await _apply_hook(hook, allowed, result)
         return _finished(result, call)
+
+    async def reconcile(self, call: ToolCall, key: str) -> ToolResult | NotDone | None:
+        """Ask a tool's own hook what a call came to that was cut off.
+
+        Args:
+            call: The call.
+            key: Its idempotency key.
+
+        Returns:
+            The call's result; `NOT_DONE` where it had no effect; None where nobody can tell: there
+            is no tool of that name, no hook, or the hook fails or takes too long.
+        """
+        import anyio
+
+        tool = self.registry.find(call.name)
+        if tool is None or tool.reconcile is None:
+            return None
+        try:
+            with anyio.move_on_after(tool.timeout_seconds or self._default_timeout_seconds):
+                value = await self._call(partial(tool.reconcile, key, dict(call.input)))
+                if value is None or isinstance(value, NotDone):
+                    return value
+                result = ToolResult(tool_call_id=call.id, content=_text.render(value))
+                return _finished(result, call)
+        except Exception:  # noqa: BLE001 - whatever a hook raises means that it cannot tell
+            _log.exception("The reconcile hook of tool %s failed.", tool.name)
+        return None
 
     async def dispatch_all(
         self,
@@ -127,7 +168,7 @@ class ToolDispatcher:
         Args:
             calls: What to run.
             run_one: What runs one call, such as a wrapper that watches `dispatch`; `dispatch`
-                itself by default.
+                itself by default. What it raises ends the other calls and is raised here.
         """
         run_one = run_one or self.dispatch
         if len(calls) == 1:
@@ -135,15 +176,22 @@ class ToolDispatcher:
         import anyio
 
         results: dict[int, ToolResult] = {}
+        failures: list[Exception] = []
         limiter = anyio.CapacityLimiter(_MAX_CONCURRENT_CALLS)
 
         async def run(index: int, call: ToolCall) -> None:
             async with limiter:
-                results[index] = await run_one(call)
+                try:
+                    results[index] = await run_one(call)
+                except Exception as error:  # noqa: BLE001 - raised again, outside of the group
+                    failures.append(error)
+                    group.cancel_scope.cancel()
 
         async with anyio.create_task_group() as group:
             for index, call in enumerate(calls):
                 group.start_soon(run, index, call)
+        if failures:
+            raise failures[0]
         return [results[index] for index in range(len(calls))]
 
     async def _admit(self, call: ToolCall) -> tuple[Tool, ToolCall]:
@@ -156,7 +204,7 @@ class ToolDispatcher:
         return tool, allowed
 
     async def _check(self, call: ToolCall) -> Tool:
-        tool = self._registry.get(call.name)
+        tool = self.registry.get(call.name)
         arguments = _validation.plain_arguments(call.input)
         _validation.check_arguments(self._schema_of(tool), tool.name, arguments)
         for validator in self._validators.get(call.name, ()):
@@ -175,16 +223,16 @@ class ToolDispatcher:
         seconds = tool.timeout_seconds or self._default_timeout_seconds
         try:
             with anyio.move_on_after(seconds):
-                value = await self._run(tool, call)
+                value = await self._call(partial(tool.run, **call.input))
                 return ToolResult(tool_call_id=call.id, content=_text.render(value))
         except Exception as error:  # noqa: BLE001 - whatever a tool raises is for the model to read
             return _error_result(call, _as_tool_error(tool, error))
         return _error_result(call, _timeout(tool, seconds))
 
-    async def _run(self, tool: Tool, call: ToolCall) -> Any:
-        if inspect.iscoroutinefunction(tool.run):
-            return await tool.run(**call.input)
-        return await _settled(await self._threads.run(partial(tool.run, **call.input)))
+    async def _call(self, function: partial[Any]) -> Any:
+        if inspect.iscoroutinefunction(function.func):
+            return await function()
+        return await _settled(await self._threads.run(function))
 
 
 async def _settled(value: Any) -> Any:

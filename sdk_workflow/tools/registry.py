@@ -8,10 +8,11 @@ from __future__ import annotations
 import re
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from sdk_workflow._internal.suggest import did_you_mean
 from sdk_workflow.exceptions import ToolNotFound, UsageError
+from sdk_workflow.types import EffectClass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -30,6 +31,12 @@ class Tool:
     `run` takes the arguments by name and is sync or async; a sync one runs in a worker thread.
     `timeout_seconds` replaces the dispatcher's own limit.
 
+    `effect` and `reconcile` say what becomes of a call that was under way when the process died.
+    "pure" and "idempotent" calls are run again with the same `idempotency_key()`. Of any "other"
+    the model is told that its outcome is unknown. `reconcile(key, arguments)`, sync or async, goes
+    first where there is one: it returns what the call came to, `NOT_DONE` to have it run now, or
+    None where it cannot tell.
+
     Example:
         >>> from sdk_workflow.types import ToolSpec
         >>> spec = ToolSpec(name="now", description="Tell the time.", input_schema={"type": "object"})
@@ -40,6 +47,8 @@ class Tool:
     spec: ToolSpec
     run: Callable[..., Any]
     timeout_seconds: float | None = None
+    effect: EffectClass = "other"
+    reconcile: Callable[..., Any] | None = None
 
     @property
     def name(self) -> str:
@@ -78,7 +87,7 @@ class ToolRegistry:
 
         Raises:
             UsageError: If it is no tool, its name is malformed or taken, its schema does not
-                describe an object, or its time limit is not positive.
+                describe an object, its time limit is not positive, or its effect is none.
         """
         _check(tool)
         with self._lock:
@@ -107,7 +116,7 @@ class ToolRegistry:
         Raises:
             ToolNotFound: If no tool has that name; the hint names the closest one.
         """
-        tool = self._tools.get(name)
+        tool = self.find(name)
         if tool is None:
             names = self.names()
             known = f"The tools are: {', '.join(names)}." if names else "No tool is registered."
@@ -116,6 +125,10 @@ class ToolRegistry:
                 hint=f"{did_you_mean(name, names)} {known}".strip(),
             )
         return tool
+
+    def find(self, name: str) -> Tool | None:
+        """Return the tool of that name; None where no tool has it."""
+        return self._tools.get(name)
 
     def names(self) -> tuple[str, ...]:
         """Return the names in the order of registration."""
@@ -145,4 +158,19 @@ def _check(tool: Tool) -> None:
         raise UsageError(
             f"The time limit of tool {tool.name!r} is {tool.timeout_seconds!r} seconds.",
             hint="Give a number above 0, or None for the dispatcher's own limit.",
+        )
+    _check_effect(tool)
+
+
+def _check_effect(tool: Tool) -> None:
+    effects = get_args(EffectClass)
+    if tool.effect not in effects:
+        raise UsageError(
+            f"The effect of tool {tool.name!r} is {tool.effect!r}.",
+            hint=did_you_mean(str(tool.effect), effects) or f"Choose one of {', '.join(effects)}.",
+        )
+    if tool.reconcile is not None and not callable(tool.reconcile):
+        raise UsageError(
+            f"What reconciles tool {tool.name!r} is {tool.reconcile!r}, not a function.",
+            hint="Give a function of the key and the arguments, or None.",
         )

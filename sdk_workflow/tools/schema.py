@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
+    from sdk_workflow.types import EffectClass
+
 __all__ = ["tool"]
 
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
@@ -35,6 +37,8 @@ def tool(
     name: str | None = None,
     description: str | None = None,
     timeout_seconds: float | None = None,
+    effect: EffectClass = "other",
+    reconcile: Callable[..., Any] | None = None,
 ) -> Callable[[Callable[..., Any]], Tool]: ...
 
 
@@ -45,6 +49,8 @@ def tool(
     name: str | None = None,
     description: str | None = None,
     timeout_seconds: float | None = None,
+    effect: EffectClass = "other",
+    reconcile: Callable[..., Any] | None = None,
 ) -> Tool | Callable[[Callable[..., Any]], Tool]:
     """Turn a typed function, sync or async, into a tool; bare or with arguments.
 
@@ -53,6 +59,8 @@ def tool(
         name: What the model calls it; defaults to the function's name.
         description: What the model is told; defaults to the docstring without its sections.
         timeout_seconds: Its own time limit; None for the dispatcher's.
+        effect: What running it twice does; it decides about a call that a crash has cut off.
+        reconcile: Answers for such a call; see `Tool`.
 
     Raises:
         UsageError: If the signature cannot be turned into a schema, or there is no description.
@@ -73,19 +81,33 @@ def tool(
     """
 
     def decorate(target: Callable[..., Any]) -> Tool:
-        chosen = name or str(getattr(target, "__name__", type(target).__name__))
-        summary, arguments = _read_docstring(target)
-        words = summary if description is None else description
-        if not words.strip():
-            raise UsageError(
-                f"Tool {chosen!r} has no description, so a model cannot know when to use it.",
-                hint="Give the function a docstring, or pass description=.",
-            )
-        model = _model_of(target, chosen, arguments)
-        spec = ToolSpec(name=chosen, description=words, input_schema=_schema_of(model, chosen))
-        return Tool(spec=spec, run=_converting(target, model), timeout_seconds=timeout_seconds)
+        model, spec = _described(target, name, description)
+        return Tool(
+            spec=spec,
+            run=_converting(target, model),
+            timeout_seconds=timeout_seconds,
+            effect=effect,
+            reconcile=reconcile,
+        )
 
     return decorate if function is None else decorate(function)
+
+
+def _described(
+    target: Callable[..., Any], name: str | None, description: str | None
+) -> tuple[type[BaseModel], ToolSpec]:
+    """Return the model of a function's arguments, and what a language model is told."""
+    chosen = name or str(getattr(target, "__name__", type(target).__name__))
+    summary, arguments = _read_docstring(target)
+    words = summary if description is None else description
+    if not words.strip():
+        raise UsageError(
+            f"Tool {chosen!r} has no description, so a model cannot know when to use it.",
+            hint="Give the function a docstring, or pass description=.",
+        )
+    model = _model_of(target, chosen, arguments)
+    spec = ToolSpec(name=chosen, description=words, input_schema=_schema_of(model, chosen))
+    return model, spec
 
 
 def _read_docstring(target: Callable[..., Any]) -> tuple[str, dict[str, str]]:

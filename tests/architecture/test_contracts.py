@@ -25,9 +25,11 @@ ENGINES = "The engines of core do not know one another"
 MIDDLEWARE = "Middleware do not know one another"
 ROOT_ONLY = "Only the composition root names transports and middleware"
 SDK = "The official SDK and its HTTP stack are imported in their adapter only"
+MANAGERS = "Managers do not know one another"
+STORAGE = "Storage is reached through the managers and the composition root"
 NUMERIC = "The numeric libraries are imported in the embedders only"
 TERMINAL = "The terminal's libraries stay in the CLI"
-ALL = (LAYERS, CYCLES, ENGINES, MIDDLEWARE, ROOT_ONLY, NUMERIC, SDK, TERMINAL)
+ALL = (LAYERS, CYCLES, ENGINES, MIDDLEWARE, ROOT_ONLY, MANAGERS, STORAGE, NUMERIC, SDK, TERMINAL)
 
 _LINT = "from importlinter.cli import lint_imports_command; lint_imports_command()"
 _LAZY = "\n\ndef _planted() -> None:\n    import {module}\n"
@@ -140,6 +142,16 @@ def test_every_contract_is_kept(project: Path) -> None:
             plant("numpy", into="core/semantic_cache.py", form=_LAZY),
             NUMERIC,
             id="the semantic cache computes with numpy itself",
+        ),
+        pytest.param(
+            plant("sdk_workflow.managers.cost_manager", into="managers/token_manager.py"),
+            MANAGERS,
+            id="one manager asks another",
+        ),
+        pytest.param(
+            plant("sdk_workflow.storage.ledger_file", into="agent/session.py", form=_LAZY),
+            STORAGE,
+            id="the agent opens a file by itself",
         ),
         pytest.param(
             plant("httpx2", into="simulator/app.py", form=_TYPED),

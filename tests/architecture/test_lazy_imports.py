@@ -24,6 +24,7 @@ HEAVY = (
 )
 LOADS_PYDANTIC = "sdk_workflow.config"
 LOADS_TYPER = "sdk_workflow.cli"
+LOADS_FPDF = "sdk_workflow.core.pdf_page"
 LOADS_NUMPY = tuple(
     f"sdk_workflow.embedding.{name}"
     for name in ("bert_layers", "index", "minilm", "safetensors_file", "sentence_transformers")
@@ -72,7 +73,7 @@ def test_the_vocabulary_and_the_engines_load_nothing_heavy() -> None:
     names = [
         file.module
         for file in package_files()
-        if not file.module.startswith((LOADS_PYDANTIC, LOADS_TYPER, *LOADS_NUMPY))
+        if not file.module.startswith((LOADS_PYDANTIC, LOADS_TYPER, LOADS_FPDF, *LOADS_NUMPY))
         and not file.module.endswith("__main__")
         and not file.module.endswith("tools._launcher")  # the program that bash starts
         and not file.module.endswith(("testing.virtual_time", "simulator.resettable"))  # asyncio

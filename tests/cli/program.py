@@ -162,10 +162,17 @@ class Program:
         )
 
     def files(self) -> list[str]:
-        """Return the names of everything in the project, the state folder and the home."""
+        """Return the names of everything in the project, the state folder and the home.
+
+        The sessions that each run keeps in the state folder are left out.
+        """
         roots = (self.folder, self.state, self.home)
+        kept = self.state / "sessions"
         return sorted(
-            str(path.relative_to(self.folder.parent)) for r in roots for path in r.rglob("*")
+            str(path.relative_to(self.folder.parent))
+            for root in roots
+            for path in root.rglob("*")
+            if path != kept and kept not in path.parents
         )
 
 

@@ -93,7 +93,7 @@ def bash_tool(
 
     # The sandbox keeps the time of the command itself; the dispatcher's limit is the safety net.
     limit = max(float(_MAX_TIMEOUT_SECONDS), timeout_seconds) + _ENDING_SECONDS
-    return Tool(spec=BASH_SPEC, run=run, timeout_seconds=limit)
+    return Tool(spec=BASH_SPEC, run=run, timeout_seconds=limit, effect="other")
 
 
 def command_environment(root: Path, environ: Mapping[str, str]) -> dict[str, str]:

@@ -74,7 +74,7 @@ def read_tool(workspace: Workspace) -> Tool:
                 _refuse_binary(file, path, status.st_size)
                 return _show(_select_lines(file, int(offset), int(limit)), path)
 
-    return Tool(spec=READ_SPEC, run=run)
+    return Tool(spec=READ_SPEC, run=run, effect="pure")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

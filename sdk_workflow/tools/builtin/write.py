@@ -45,7 +45,9 @@ def write_tool(workspace: Workspace) -> Tool:
         workspace.write(path, data)
         return f"Wrote {len(data)} bytes to {path}"
 
-    return Tool(spec=WRITE_SPEC, run=run)
+    # Idempotent as an HTTP PUT is: twice the same whole file. What somebody else wrote to it between
+    # a crash and the resumed run is replaced, just as by the same call a moment later.
+    return Tool(spec=WRITE_SPEC, run=run, effect="idempotent")
 
 
 def _encode(content: str) -> bytes:

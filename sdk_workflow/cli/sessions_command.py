@@ -1,0 +1,217 @@
+"""`sdk_workflow sessions`: look at what was kept of earlier runs, tag it, put it away, hand it on."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+from sdk_workflow._internal.atomic_file import check_writable, write_atomically
+from sdk_workflow.cli.exit_codes import ExitCode
+from sdk_workflow.config.settings import load_settings
+from sdk_workflow.core.session_export import SESSIONS_SCHEMA
+from sdk_workflow.exceptions import UsageError
+from sdk_workflow.managers.session_manager import SessionManager
+from sdk_workflow.types import Money
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from sdk_workflow.cli.console import Console
+    from sdk_workflow.managers.session_manager import SessionInfo
+
+__all__ = [
+    "archive_session",
+    "check_resumable",
+    "export_sessions",
+    "list_sessions",
+    "show_session",
+    "tag_session",
+]
+
+_HEADINGS = ("ID", "STATUS", "LAST USED", "TURNS", "COST", "MODEL", "TAGS", "TITLE")
+_RIGHT = frozenset({"TURNS", "COST"})
+_SHORTENED = frozenset({"MODEL", "TAGS", "TITLE"})
+_LEFT_OUT_FIRST = frozenset({"MODEL", "TAGS"})
+_WIDE = 110
+_PAGING = frozenset({"sort", "limit"})
+_SECONDS = 19  # characters of an ISO time up to its seconds
+
+
+def list_sessions(console: Console, filters: Mapping[str, Any], *, as_json: bool) -> ExitCode:
+    """Write one page of the sessions that meet the filters.
+
+    Raises:
+        UsageError: If a filter's value is not one.
+        StorageError: If the catalogue cannot be read.
+    """
+    with _manager(console) as sessions:
+        page = sessions.search_sessions(filters)
+    if as_json:
+        found = [info.to_json() for info in page]
+        _write_json(console, {"sessions": found, "next_cursor": page.next_cursor})
+        return ExitCode.OK
+    if not page:
+        console.notice(_why_empty(filters))
+        return ExitCode.OK
+    rows = [_cells(info) for info in page]
+    console.result(_table(rows) if _is_terminal() else _lines([_HEADINGS, *rows]))
+    if page.next_cursor is not None:
+        console.notice(f"There are more: repeat this with --cursor {page.next_cursor}")
+    return ExitCode.OK
+
+
+def show_session(console: Console, session_id: str, *, as_json: bool) -> ExitCode:
+    """Write all that is known of one session.
+
+    Raises:
+        UsageError: If the id is not one.
+        SessionNotFound: If there is no such session.
+    """
+    with _manager(console) as sessions:
+        info = sessions.get_session(session_id)
+    facts = info.to_json()
+    if as_json:
+        _write_json(console, {"session": facts})
+        return ExitCode.OK
+    facts["tags"] = ", ".join(info.tags)
+    facts["cost_usd"] = str(Money(info.spent.cost_pico))
+    width = max(len(name) for name in facts)
+    for name, value in facts.items():
+        console.result(f"{name.replace('_', ' '):{width}}  {'-' if value in {None, ''} else value}")
+    return ExitCode.OK
+
+
+def check_resumable(console: Console, session_id: str) -> None:
+    """Refuse a session that no run can go on with.
+
+    Raises:
+        UsageError: If the id is not one, or the session was put away.
+        SessionNotFound: If there is no such session.
+    """
+    with _manager(console) as sessions:
+        info = sessions.get_session(session_id)
+    if info.archived_at is not None:
+        raise UsageError(
+            f"Session {session_id!r} was put away.",
+            code="session_archived",
+            hint=f"Bring it back first: sdk_workflow sessions archive --undo {session_id}",
+        )
+
+
+def tag_session(
+    console: Console, session_id: str, tags: Sequence[str], *, remove: bool
+) -> ExitCode:
+    """Add tags or remove them, and write those that the session has then.
+
+    Raises:
+        UsageError: If a tag or the id is not one.
+        SessionNotFound: If there is no such session.
+    """
+    with _manager(console) as sessions:
+        sessions.tag_session(session_id, list(tags), remove=remove)
+        info = sessions.get_session(session_id)
+    console.result("\n".join(info.tags))
+    return ExitCode.OK
+
+
+def archive_session(console: Console, session_id: str, *, undo: bool) -> ExitCode:
+    """Put a session away or bring it back, and write where its file is then.
+
+    Raises:
+        UsageError: If the id is not one.
+        StorageError: If there is no such session, or it is in use.
+    """
+    with _manager(console) as sessions:
+        move = sessions.unarchive_session if undo else sessions.archive_session
+        path = move(session_id)
+    console.result(str(path))
+    return ExitCode.OK
+
+
+def export_sessions(console: Console, file: Path | None, *, form: str) -> ExitCode:
+    """Write all sessions to a file or to standard output.
+
+    Raises:
+        UsageError: If the file cannot be written to.
+        StorageError: If writing fails.
+    """
+    if file is not None:
+        check_writable(file, "FILE")
+    with _manager(console) as sessions:
+        text = sessions.export_sessions(form)
+    if file is None:
+        console.result(text.removesuffix("\n"))
+        return ExitCode.OK
+    write_atomically(file, text if text.endswith("\n") else f"{text}\n")
+    console.notice(f"Sessions: {file}")
+    return ExitCode.OK
+
+
+def _manager(console: Console) -> SessionManager:
+    return SessionManager(load_settings().home, on_notice=console.notice)
+
+
+def _write_json(console: Console, content: Mapping[str, Any]) -> None:
+    document = {"schema": SESSIONS_SCHEMA, **content}
+    console.result(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+def _why_empty(filters: Mapping[str, Any]) -> str:
+    if any(value is not None for name, value in filters.items() if name not in _PAGING):
+        return "No session meets these conditions."
+    return 'There are no sessions yet. Every run is kept as one: sdk_workflow run "Hello"'
+
+
+def _cells(info: SessionInfo) -> tuple[str, ...]:
+    status = f"{info.status} (archived)" if info.archived_at else info.status
+    return (
+        info.session_id,
+        status,
+        info.updated_at[:_SECONDS].replace("T", " "),
+        str(info.turns),
+        str(Money(info.spent.cost_pico)),
+        info.model or "-",
+        ", ".join(info.tags) or "-",
+        info.title or "-",
+    )
+
+
+def _is_terminal() -> bool:
+    return sys.stdout is not None and sys.stdout.isatty()
+
+
+def _lines(rows: Sequence[Sequence[str]]) -> str:
+    return "\n".join("\t".join(row) for row in rows)
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    from rich.console import Console as RichConsole
+    from rich.table import Table
+    from rich.text import Text
+
+    # Without colours: a result on a terminal is freed of all control characters.
+    console = RichConsole(color_system=None, highlight=False)
+    table = Table(box=None, pad_edge=False)
+    shown = [
+        index
+        for index, name in enumerate(_HEADINGS)
+        if console.width >= _WIDE or name not in _LEFT_OUT_FIRST
+    ]
+    for index in shown:
+        # Ids and figures are shown whole; of what remains, the beginning is enough.
+        name = _HEADINGS[index]
+        width = max(len(row[index]) for row in (_HEADINGS, *rows))
+        table.add_column(
+            name,
+            justify="right" if name in _RIGHT else "left",
+            no_wrap=True,
+            overflow="ellipsis",
+            min_width=len(name) if name in _SHORTENED else width,
+        )
+    for row in rows:
+        table.add_row(*(Text(row[index]) for index in shown))  # brackets are no markup
+    with console.capture() as capture:
+        console.print(table)
+    return capture.get().rstrip("\n")

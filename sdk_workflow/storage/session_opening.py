@@ -1,0 +1,167 @@
+"""Creating and opening a session file, and what is looked at before anybody reads from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sdk_workflow.exceptions import StorageError
+from sdk_workflow.storage.errors import Damage, SessionNotFound
+from sdk_workflow.storage.head_file import read_head_file, reset_head_file
+from sdk_workflow.storage.session_paths import head_path, sync_folder
+from sdk_workflow.storage.session_tables import SessionTables
+from sdk_workflow.storage.sqlite_file import (
+    connect,
+    create_private_file,
+    log_bytes,
+    remove_database,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sdk_workflow.storage.chain import Head
+    from sdk_workflow.storage.file_lock import FileLock
+    from sdk_workflow.storage.sqlite_file import Synchronous
+
+__all__ = ["Opened", "create_session_file", "open_session_tables"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """An open session file: its tables, which file it is, and what is missing from it, if any."""
+
+    tables: SessionTables
+    identity: tuple[int, int]
+    lag: Damage | None
+
+
+def create_session_file(
+    path: Path, facts: dict[str, Any], lock: FileLock, synchronous: Synchronous
+) -> None:
+    """Create the file whole or not at all: under another name first; the caller holds the lock.
+
+    Raises:
+        sqlite3.Error, OSError: If it cannot be written.
+    """
+    if path.exists():  # somebody else was quicker
+        return
+    new = path.with_name(f".{path.name}.new")
+    remove_database(new)
+    create_private_file(new)
+    connection = connect(new, synchronous=synchronous)
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        head = SessionTables(connection).create(facts)
+        connection.execute("COMMIT")
+    finally:
+        connection.close()
+    if read_head_file(head_path(path)).writes:  # of a session that was deleted
+        reset_head_file(lock, head)
+    new.replace(path)
+    sync_folder(path.parent)
+
+
+def open_session_tables(
+    path: Path,
+    session_id: str,
+    encryption: dict[str, str] | None,
+    *,
+    synchronous: Synchronous,
+    read_only: bool,
+) -> Opened:
+    """Open a session's file after looking at whose it is, its key, and whether it is whole.
+
+    Where versions are missing, the file is opened for reading only, and `lag` says so.
+
+    Raises:
+        SessionNotFound: If there is no file.
+        StorageError: If it is foreign, another session's, or encrypted otherwise.
+        Damage, sqlite3.Error: If it cannot be read.
+    """
+    known = read_head_file(head_path(path))  # before the file itself: it never runs ahead of it
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        raise SessionNotFound(
+            f"There is no session {session_id!r}: {str(path)!r} does not exist.",
+            hint="Look for its id with: sdk_workflow sessions list.",
+        ) from None
+    if not found.st_size:  # SQLite would take it for a new one
+        raise Damage("the file is empty")
+    identity = (found.st_dev, found.st_ino)
+    if read_only or log_bytes(path):
+        # A look without the right to write first: closing a damaged log would delete it.
+        tables = _connected(path, session_id, encryption, synchronous, read_only=True)
+        lag = _lag(known, tables)
+        if read_only or lag is not None:
+            return Opened(tables=tables, identity=identity, lag=lag)
+        tables.connection.close()
+    tables = _connected(path, session_id, encryption, synchronous, read_only=False)
+    return Opened(tables=tables, identity=identity, lag=_lag(known, tables))
+
+
+def _connected(
+    path: Path,
+    session_id: str,
+    encryption: dict[str, str] | None,
+    synchronous: Synchronous,
+    *,
+    read_only: bool,
+) -> SessionTables:
+    connection = connect(path, synchronous=synchronous, read_only=read_only)
+    try:
+        tables = SessionTables(connection)
+        tables.check_kind(path)
+        _check_owner(path, session_id, encryption, tables.facts())
+        tables.head()  # damaged, it shows now and not between a lock and a commit
+    except BaseException:
+        connection.close()
+        raise
+    return tables
+
+
+def _check_owner(
+    path: Path, session_id: str, encryption: dict[str, str] | None, facts: dict[str, Any]
+) -> None:
+    """Refuse another session's file, and one that the key does not fit."""
+    if facts["session_id"] != session_id:
+        raise StorageError(
+            f"{str(path)!r} is the file of session {facts['session_id']!r}, not of {session_id!r}.",
+            code="other_session",
+            hint="Give it back its name; fork_checkpoint() makes a copy under another id.",
+        )
+    _check_key(path, facts["encryption"], encryption)
+
+
+def _check_key(path: Path, stored: Any, given: dict[str, str] | None) -> None:
+    """Refuse a wrong, missing or needless key before anything is read with it.
+
+    Raises:
+        StorageError: With the codes `key_missing`, `not_encrypted` or `wrong_key`.
+    """
+    if stored == given:
+        return
+    if given is None:
+        what, code, hint = "is encrypted, and no key was given", "key_missing", "Give its key."
+    elif stored is None:
+        what, code = "is not encrypted, but a key was given", "not_encrypted"
+        hint = "Open it without a key; a fork with a key encrypts a copy."
+    else:
+        what, code = "was encrypted with another key", "wrong_key"
+        hint = "Give the key that the session was created with."
+    raise StorageError(f"{str(path)!r} {what}.", code=code, hint=hint)
+
+
+def _lag(known: Head, tables: SessionTables) -> Damage | None:
+    """Return what is missing where the head file knows of more than the file shows."""
+    found = tables.head()
+    if known.writes < found.writes or known == found:
+        return None
+    if known.version > found.version:
+        versions = f"versions {found.version + 1} to {known.version}"
+    elif known.sequence > found.sequence:
+        versions = f"journal records {found.sequence + 1} to {known.sequence}"
+    else:
+        versions = "changes"
+    return Damage(f"{versions} were saved but are missing (a damaged log or an older copy)")
