@@ -14,9 +14,11 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from sdk_workflow.core.flamegraph import build_tree, to_collapsed, to_html, to_svg
-from sdk_workflow.core.hotspots import compare, find_hotspots
+from sdk_workflow.core.flame_tree import build_tree
+from sdk_workflow.core.flamegraph import to_collapsed, to_html, to_svg
+from sdk_workflow.core.hotspots import find_hotspots
 from sdk_workflow.core.memory_profile import MemoryTrace
+from sdk_workflow.core.profile_comparison import compare
 from sdk_workflow.core.profiling import Profiler, ProfileReport
 from sdk_workflow.core.sampler import Sampler, is_idle
 from sdk_workflow.core.speedscope import sampled_document
@@ -196,6 +198,7 @@ def test_only_the_waits_of_the_standard_library_are_idle(
 # In a process of its own: the threads of a test runner are none of the profile's business.
 BUSY_AND_WAITING = """
 import threading, time
+from sdk_workflow.core.profile_comparison import compare
 from sdk_workflow.core.profiling import Profiler
 
 def burn(seconds):
@@ -329,9 +332,9 @@ def test_svg_of_an_empty_profile_is_well_formed() -> None:
 def test_html_holds_names_as_data_and_fetches_nothing() -> None:
     page = to_html(DRAWN, "CPU <time>")
     data = page.split('id="data">')[1].split("</script>")[0]
-    label, value, _, children = json.loads(data)
+    label, value, _, _, children = json.loads(data)
     assert (label, value) == ("all threads", 100 * MS)
-    assert any(NASTY in child[0] for child in children[0][3])
+    assert any(NASTY in child[0] for child in children[0][4])
     assert page.count("<script") == 2
     assert "CPU &lt;time&gt;" in page
     assert "http" not in page.replace("http-equiv", "")

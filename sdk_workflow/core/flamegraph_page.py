@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import json
 from html import escape
+from typing import TYPE_CHECKING
 
-__all__ = ["PageNode", "render_page"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-PageNode = tuple[str, int, str, list["PageNode"]]
-"""Label, nanoseconds, colour, children."""
+    from sdk_workflow.core.flame_tree import FlameBox
+
+__all__ = ["render_page"]
 
 
-def render_page(title: str, tree: PageNode) -> str:
+def render_page(title: str, tree: FlameBox, footnotes: Sequence[str] = ()) -> str:
     """Return the page. Names reach it as data and as text nodes, never as markup.
 
     Args:
         title: Heading of the page.
         tree: The root of the graph.
+        footnotes: Lines below it.
     """
     data = json.dumps(tree, separators=(",", ":")).replace("<", "\\u003c")
-    return _PAGE.replace("__TITLE__", escape(title)).replace("__DATA__", data)
+    notes = "".join(f"<li>{escape(line)}</li>\n" for line in footnotes)
+    # The data last: nothing in a name is taken for a place of the page.
+    page = _PAGE.replace("__TITLE__", escape(title)).replace("__NOTES__", notes)
+    return page.replace("__DATA__", data)
 
 
 _PAGE = """<!DOCTYPE html>
@@ -46,6 +53,7 @@ input, button { font: inherit; padding: .2rem .5rem }
 #graph button:hover, #graph button:focus-visible { outline: 2px solid var(--ink); z-index: 1 }
 #graph button.found { background: #7aa7ff !important }
 #graph button.above { opacity: .55 }
+ul { font: 11px/1.5 ui-monospace, monospace }
 </style>
 </head>
 <body>
@@ -56,6 +64,8 @@ input, button { font: inherit; padding: .2rem .5rem }
 </header>
 <div id="detail" role="status">Click a box to zoom in, Escape to zoom out.</div>
 <main id="graph"></main>
+<ul>
+__NOTES__</ul>
 <script type="application/json" id="data">__DATA__</script>
 <script>
 "use strict";
@@ -63,8 +73,8 @@ const ROW = 19, SMALLEST = 0.0003;
 const graph = document.getElementById("graph");
 const detail = document.getElementById("detail");
 const find = document.getElementById("find");
-const link = ([label, value, colour, children], parent) => {
-  const node = { label, value, colour, parent };
+const link = ([label, value, colour, note, children], parent) => {
+  const node = { label, value, colour, note, parent };
   node.children = children.map((child) => link(child, node)).sort((a, b) => b.value - a.value);
   return node;
 };
@@ -72,7 +82,8 @@ const root = link(JSON.parse(document.getElementById("data").textContent), null)
 const percent = (part, whole) => (100 * part / (whole || 1)).toFixed(1) + " %";
 const describe = (node) => `${node.label}: ${(node.value / 1e6).toFixed(1)} ms, ` +
   `${percent(node.value, root.value)} of all` +
-  (node.parent ? `, ${percent(node.value, node.parent.value)} of its caller` : "");
+  (node.parent ? `, ${percent(node.value, node.parent.value)} of its caller` : "") +
+  (node.note ? `, ${node.note}` : "");
 
 function draw(focus) {
   const boxes = document.createDocumentFragment();

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sdk_workflow.core.hotspots import Hotspot, ProfileComparison, compare
+from sdk_workflow.core.hotspots import Hotspot
+from sdk_workflow.core.profile_comparison import ProfileComparison, compare
 from sdk_workflow.core.profile_run import Mode, ProfileReport, ProfileRun
 from sdk_workflow.core.sampler import Sampler
 from sdk_workflow.exceptions import UsageError

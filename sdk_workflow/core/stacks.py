@@ -12,15 +12,25 @@ __all__ = ["Frame", "Stack", "StackProfile", "StackWeight"]
 
 
 class Frame(NamedTuple):
-    """One function: its qualified name, its file, and the line of its `def`."""
+    """One function: its qualified name, its file, and the line of its `def`.
+
+    A frame without a file is the root of a thread or task, and `function` tells which.
+    """
 
     function: str
     file: str
     line: int
 
     @property
+    def is_root(self) -> bool:
+        """Whether this is the root of a thread or task."""
+        return not self.file
+
+    @property
     def label(self) -> str:
         """The function, and the last two parts of its path."""
+        if self.is_root:
+            return self.function
         tail = "/".join(self.file.replace("\\", "/").rsplit("/", 2)[-2:])
         return f"{self.function} ({tail}:{self.line})"
 
