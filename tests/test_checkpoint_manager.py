@@ -21,13 +21,29 @@ from sdk_workflow.managers.checkpoint_manager import (
     CheckpointManager,
     SessionNotFound,
 )
+from sdk_workflow.storage.session_file import SessionFile
+from sdk_workflow.storage.session_folders import delete_session
 from sdk_workflow.storage.session_paths import session_path
+from sdk_workflow.types import JournalRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-HOSTILE = ["../../x", "", ".", "CON", "con", "x" * 4096, "\u0430", "a\0", "/etc/passwd", 7, None]
+HOSTILE = [
+    "../../x",
+    "",
+    ".",
+    "CON",
+    "con",
+    "x" * 4096,
+    "\u0430",
+    "a\0",
+    "/etc/passwd",
+    7,
+    None,
+    ["a"],
+]
 
 
 @pytest.fixture
@@ -109,8 +125,28 @@ def test_a_hostile_id_is_refused_by_every_method(
 
 @pytest.mark.parametrize("version", ["1", 1.0, True, None])
 def test_a_version_is_a_number(manager: CheckpointManager, version: Any) -> None:
-    with pytest.raises(UsageError, match="not a version"):
-        manager.load_checkpoint_version("s", version)
+    manager.save_checkpoint("s", a=1)
+    calls: list[Callable[[], Any]] = [
+        lambda: manager.load_checkpoint_version("s", version),
+        lambda: manager.validate_checkpoint("s", version),
+        lambda: manager.fork_checkpoint("s", version, "t"),
+    ]
+    for call in calls:
+        with pytest.raises(UsageError, match="not a version"):
+            call()
+    assert not manager.checkpoint_exists("t")
+
+
+@pytest.mark.parametrize("version", [-1, 0, 2, 2**70])
+def test_a_version_that_was_never_saved_is_not_there(
+    manager: CheckpointManager, version: int
+) -> None:
+    manager.save_checkpoint("s", a=1)
+    assert manager.load_checkpoint_version("s", version) is None
+    assert not manager.validate_checkpoint("s", version)
+    with pytest.raises(SessionNotFound):
+        manager.fork_checkpoint("s", version, "t")
+    assert manager.get_analytics().failures == 0
 
 
 @pytest.mark.parametrize(
@@ -203,10 +239,34 @@ def test_old_versions_of_all_sessions_go_and_the_latest_stays(
     assert manager.cleanup_old_checkpoints(0) == 1
     analytics = manager.get_analytics()
     assert (analytics.pruned_versions, analytics.skipped_sessions) == (5, 3)
-    bad: list[Any] = [-1, float("nan"), "30", True]
+    bad: list[Any] = [-1, float("nan"), float("inf"), 1e308, 10**400, "30", True]
     for days in bad:
         with pytest.raises(UsageError, match="retention_days"):
             manager.cleanup_old_checkpoints(days)
+
+
+def test_a_session_in_use_is_not_waited_for_when_others_are_cleaned_up(
+    manager: CheckpointManager, clock: VirtualClock, tmp_path: Path
+) -> None:
+    for name in ("a", "b"):
+        for _ in range(2):
+            manager.save_checkpoint(name, noise=os.urandom(80_000).hex())
+    with SessionFile.open(session_path(tmp_path, "a"), session_id="a") as running:
+        running.claim()
+        started = clock.monotonic()
+        assert manager.cleanup_old_checkpoints(0) == 1
+        assert clock.monotonic() == started
+        assert manager.get_analytics().skipped_sessions == 1
+    assert len(manager.list_checkpoint_versions("a")) == 2
+
+
+def test_a_session_that_runs_is_not_forked_over(manager: CheckpointManager, tmp_path: Path) -> None:
+    manager.save_checkpoint("s", a=1)
+    with SessionFile.open(session_path(tmp_path, "t"), session_id="t", create=True) as running:
+        running.append_records([JournalRecord(run_id="r", step=0, kind="run_started")])
+    with pytest.raises(CheckpointConflict, match="'t' exists"):
+        manager.fork_checkpoint("s", 1, "t")
+    assert manager.load_checkpoint("t") is None
 
 
 def test_as_many_versions_are_kept_as_was_asked_for(tmp_path: Path) -> None:
@@ -344,6 +404,45 @@ def test_a_home_that_vanished_is_made_again(manager: CheckpointManager, tmp_path
     shutil.rmtree(tmp_path / "sessions")
     assert manager.load_checkpoint("t") is None
     assert manager.save_checkpoint_versioned("t", n=1)[1] == 1
+
+
+@pytest.mark.parametrize("first", ["load", "save"])
+def test_a_session_that_another_process_deleted_is_gone_until_it_is_saved(
+    manager: CheckpointManager, tmp_path: Path, first: str
+) -> None:
+    manager.save_checkpoint("s", n=0)
+    if first == "load":
+        manager.close()
+        manager.load_checkpoint("s")
+    manager._files._entries["s"].file.connection._drop()
+    delete_session(tmp_path, "s")
+    assert manager.load_checkpoint("s") is None
+    assert not manager.checkpoint_exists("s")
+    assert not session_path(tmp_path, "s").exists()
+    assert manager.save_checkpoint_versioned("s", n=1)[1] == 1
+
+
+def test_a_home_that_cannot_be_written_to_is_read(
+    manager: CheckpointManager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manager.save_checkpoint("s", n=0)
+    manager.close()
+    real = os.open
+
+    def read_only(path: Any, flags: int, *rest: Any) -> int:
+        if flags & os.O_RDWR and str(path).startswith(str(tmp_path / "sessions")):
+            raise OSError(30, "Read-only file system")
+        return real(path, flags, *rest)
+
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    monkeypatch.setattr(os, "open", read_only)
+    assert manager.load_checkpoint("s") == {"n": 0}
+    assert manager.validate_checkpoint("s", 1)
+    with pytest.raises(StorageError, match="Read-only file system"):
+        manager.save_checkpoint("s", n=1)
+    manager.close()
+    monkeypatch.undo()
+    assert manager.load_checkpoint("s") == {"n": 0}
 
 
 def test_the_metrics_as_json_and_csv(manager: CheckpointManager) -> None:

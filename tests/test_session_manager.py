@@ -705,7 +705,9 @@ def test_a_session_is_never_brought_back_over_another_one(
     path = sessions.archive_session("a")
     with pytest.raises(UsageError, match="already"):
         sessions.start_session(session_id="a")
-    save(tmp_path, "a", {"n": 2})
+    save(tmp_path / "elsewhere", "a", {"n": 2})
+    for place in (lambda path: path, head_path):
+        place(session_path(tmp_path / "elsewhere", "a")).replace(place(session_path(tmp_path, "a")))
     save_bytes = path.read_bytes()
 
     with pytest.raises((StorageError, SessionNotFound)):

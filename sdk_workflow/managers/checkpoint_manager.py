@@ -27,6 +27,7 @@ from sdk_workflow.storage.frames import FrameInfo as CheckpointInfo
 from sdk_workflow.storage.migration import migrate_session
 from sdk_workflow.storage.open_files import OpenFiles
 from sdk_workflow.storage.session_paths import check_session_id, session_files, session_path
+from sdk_workflow.storage.snapshots import encode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,6 +49,7 @@ __all__ = [
 ]
 
 _SECONDS_PER_DAY = 86_400
+_MOST_DAYS = 1_000_000
 _PRUNE_EVERY = 16  # saves; looking costs 0.1 ms
 _METRICS_SCHEMA = "sdk_workflow.checkpoints/1"
 
@@ -166,11 +168,7 @@ class CheckpointManager:
         Raises:
             CheckpointCorrupt: If it is not what was saved; the message says what still loads.
         """
-        if type(version) is not int:
-            raise UsageError(
-                f"{version!r} is not a version.", hint="Versions are numbers from 1 on."
-            )
-        return self._load(session_id, version)
+        return self._load(session_id, _checked(version))
 
     def list_checkpoint_versions(self, session_id: str) -> list[CheckpointInfo]:
         """Return what is known of every version, the oldest first; empty where there is none.
@@ -186,12 +184,12 @@ class CheckpointManager:
 
     def validate_checkpoint(self, session_id: str, version: int) -> bool:
         """Return whether a version is there and is what was saved."""
+        _checked(version)
         try:
             with self._using(session_id) as file:
-                file.verify(version)
+                return file.verify(version)
         except (SessionNotFound, CheckpointCorrupt):
             return False
-        return True
 
     def checkpoint_exists(self, session_id: str) -> bool:
         """Return whether a session has at least one version, without reading any."""
@@ -208,25 +206,29 @@ class CheckpointManager:
         damaged, encrypted otherwise or in use is left alone and counted in the analytics.
 
         Raises:
-            UsageError: If the days are not a number from 0 on.
+            UsageError: If the days are not a number from 0 to a million.
         """
-        if type(retention_days) not in {int, float} or not retention_days >= 0:
+        if type(retention_days) not in {int, float} or not 0 <= retention_days <= _MOST_DAYS:
             raise UsageError(
-                f"retention_days is {retention_days!r}.", hint="Give a number of days from 0 on."
+                f"retention_days is {retention_days!r}.",
+                hint=f"Give a number of days from 0 to {_MOST_DAYS}.",
             )
         before = self._clock.now() - retention_days * _SECONDS_PER_DAY
         deleted = 0
         for session_id, _ in session_files(self._home):
             try:
                 with self._using(session_id) as file:
-                    deleted += file.prune(created_before=before)
+                    deleted += file.prune(created_before=before, lock_timeout_seconds=0.0)
             except StorageError:
                 self._count("skipped_sessions")
         self._count("pruned_versions", deleted)
         return deleted
 
     def backup_checkpoint(self, session_id: str, backup_dir: Path) -> Path:
-        """Write all versions and the journal of a session into one checked file of a folder.
+        """Write all versions, the journal and the record of a session into one checked file.
+
+        The file is `<id>.v<version>.sqlite` in that folder; a number is added where a backup of
+        another history has that name.
 
         Raises:
             SessionNotFound: If there is no such session.
@@ -238,11 +240,14 @@ class CheckpointManager:
     def restore_checkpoint(self, backup_path: Path) -> str:
         """Check a backup in full, put it in its session's place, and return the session's id.
 
-        A damaged session file that stands there is moved aside.
+        A damaged session file that stands there is moved aside. The session's record (title, tags,
+        spend) comes from the backup where there is none; `SessionManager.persist_session` then
+        lists the session.
 
         Raises:
             CheckpointCorrupt: If the backup is damaged.
             CheckpointConflict: If the session holds what the backup does not.
+            StorageError: If the session was put away or is in use, or the backup needs a key.
         """
         self.close()  # a file is replaced only where nobody has it open
         return restore_session(backup_path, self._home, key=self._key, clock=self._clock)
@@ -257,7 +262,7 @@ class CheckpointManager:
         """
         check_session_id(new_session_id)
         with self._using(session_id) as file:
-            state = file.load(version)
+            state = file.load(_checked(version))
             if state is None:
                 raise SessionNotFound(
                     f"Session {session_id!r} has no version {version!r}.",
@@ -320,6 +325,8 @@ class CheckpointManager:
         self, session_id: str, data: dict[str, Any], expected_version: int | None
     ) -> tuple[Path, int]:
         started = self._clock.monotonic()
+        if not session_path(self._home, session_id).exists():
+            encode(data)  # what cannot be stored begins no session
         with self._using(session_id, create=True) as file:
             version = file.append_state(data, expected_version=expected_version)
             if self._keep_versions is not None and version % _PRUNE_EVERY == 0:
@@ -357,3 +364,9 @@ class CheckpointManager:
     def _count(self, name: str, by: int = 1) -> None:
         with self._lock:
             self._counts[name] += by
+
+
+def _checked(version: object) -> int:
+    if type(version) is int:
+        return version
+    raise UsageError(f"{version!r} is not a version.", hint="Versions are numbers from 1 on.")

@@ -7,15 +7,20 @@ only then renamed to where it belongs.
 from __future__ import annotations
 
 import os
+import secrets
+from contextlib import suppress
+from dataclasses import replace
+from itertools import count
 from typing import TYPE_CHECKING
 
 from sdk_workflow.exceptions import StorageError
-from sdk_workflow.storage.chain import Head
+from sdk_workflow.storage.chain import GENESIS, Head
 from sdk_workflow.storage.errors import CheckpointConflict, CheckpointCorrupt, Damage, corrupt
 from sdk_workflow.storage.file_lock import FileLock
 from sdk_workflow.storage.head_file import read_head_file, reset_head_file
 from sdk_workflow.storage.session_check import verify_all
 from sdk_workflow.storage.session_file import SessionFile
+from sdk_workflow.storage.session_opening import refuse_archived
 from sdk_workflow.storage.session_paths import (
     check_session_id,
     head_path,
@@ -23,13 +28,14 @@ from sdk_workflow.storage.session_paths import (
     session_path,
     sync_folder,
 )
-from sdk_workflow.storage.session_tables import SessionTables
-from sdk_workflow.storage.sqlite_file import (
-    connect,
-    create_private_file,
-    remove_database,
-    storage_errors,
+from sdk_workflow.storage.session_record import (
+    pack_info,
+    read_record,
+    unpack_info,
+    write_record,
 )
+from sdk_workflow.storage.session_tables import SessionTables
+from sdk_workflow.storage.sqlite_file import connect, remove_database, storage_errors
 
 if TYPE_CHECKING:
     import sqlite3
@@ -43,16 +49,20 @@ __all__ = ["backup_session", "copy_database", "install", "restore_session"]
 def backup_session(file: SessionFile, folder: Path) -> Path:
     """Write a session into one file of a folder, `<id>.v<version>.sqlite`, and return its path.
 
+    The session's record goes into it, unless it is damaged; a backup of another history stays.
+
     Raises:
         CheckpointCorrupt: If the session, or the copy, is damaged anywhere.
         StorageError: If it cannot be written.
     """
     make_private_folder(folder)
-    new = folder / f".{file.session_id}.new"
+    new = folder / f".{file.session_id}.{secrets.token_hex(8)}.new"  # another one may be made now
     with file.explained(), storage_errors(folder):
         try:
+            record = _record_of(file)  # first: it must not know of more than the copy
             head = _copy_checked(file, new, strict=False)
-            target = folder / f"{file.session_id}.v{head.version:06}.sqlite"
+            _swap_note(new, record and file.packer.sealer.seal(record, "session record"))
+            target = _name_for(folder, file.session_id, head)
             new.replace(target)
             sync_folder(folder)
         finally:
@@ -88,10 +98,10 @@ def copy_database(source: sqlite3.Connection, target: Path) -> None:
     """Copy a database into a new private file without side files, and sync it.
 
     Raises:
-        sqlite3.Error: If it cannot be read or written.
+        sqlite3.Error, OSError: If it cannot be read or written.
     """
     remove_database(target)
-    create_private_file(target)
+    os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     copy = connect(target, journal_mode="delete")
     try:
         source.backup(copy)
@@ -122,7 +132,7 @@ def install(new: Path, target: Path, head: Head, lock: FileLock) -> None:
             retryable=True,
             hint="Close the session in every process, then try again.",
         )
-    if read_head_file(head_path(target)).writes > head.writes:
+    if read_head_file(head_path(target)).writes >= head.writes:
         # The head may be behind the file, never ahead of it: not even between these two steps.
         reset_head_file(lock, Head())
     new.replace(target)
@@ -133,14 +143,20 @@ def install(new: Path, target: Path, head: Head, lock: FileLock) -> None:
 def _restore(source: SessionFile, target: Path, lock: FileLock, key: bytes | None) -> None:
     """Copy and check an open backup, then put the copy in its place; the caller closes the lock."""
     new = target.with_name(f".{target.name}.restored")
-    with source.explained(), storage_errors(target):
+    # The lock first: whoever else restores the session writes the same copy.
+    with source.explained(), storage_errors(target), lock:
+        refuse_archived(target, source.session_id)
         try:
             head = _copy_checked(source, new, strict=True)
-            lock.acquire()
+            note = _swap_note(new, b"")
+            record = note and unpack_info(source.packer.sealer.unseal(note, "session record"))
             if _may_replace(source, target, head, key):
                 install(new, target, head, lock)
         finally:
             remove_database(new)
+        place = target.with_suffix(".json")
+        if record and not place.exists():
+            write_record(place, record)
 
 
 def _copy_checked(file: SessionFile, new: Path, *, strict: bool) -> Head:
@@ -154,6 +170,49 @@ def _copy_checked(file: SessionFile, new: Path, *, strict: bool) -> Head:
     finally:
         connection.close()
     return head
+
+
+def _record_of(file: SessionFile) -> bytes:
+    """Return a session's record as bytes; none where there is none that can be read."""
+    try:
+        info = read_record(file.path.with_suffix(".json"))
+    except Damage:
+        return b""
+    return b"" if info is None else pack_info(info)
+
+
+def _swap_note(path: Path, note: bytes) -> bytes:
+    """Leave a note in a copy in the place of the one that it has, and return that one."""
+    connection = connect(path, journal_mode="delete")
+    try:
+        tables = SessionTables(connection)
+        before = tables.note()
+        if note != before:
+            tables.write_note(note)
+    finally:
+        connection.close()
+    return before
+
+
+def _name_for(folder: Path, session_id: str, head: Head) -> Path:
+    """Return the first name that is free, or is that of a backup that goes exactly as far."""
+    stem = f"{session_id}.v{head.version:06}"
+    names = (f"{stem}{f'-{number}' if number > 1 else ''}.sqlite" for number in count(1))
+    paths = (folder / name for name in names)
+    return next(path for path in paths if not path.exists() or _head_of(path) == head)
+
+
+def _head_of(backup: Path) -> Head | None:
+    """Return how far a backup goes; None where that cannot be read."""
+    try:
+        with storage_errors(backup):
+            connection = connect(backup, read_only=True)
+            try:
+                return SessionTables(connection).head()
+            finally:
+                connection.close()
+    except (Damage, StorageError):
+        return None
 
 
 def _owner(backup: Path) -> str:
@@ -174,7 +233,7 @@ def _owner(backup: Path) -> str:
             finally:
                 connection.close()
     except Damage as damage:
-        raise corrupt(backup, damage, ()) from damage
+        raise corrupt(backup, damage, None) from damage
 
 
 def _may_replace(source: SessionFile, target: Path, head: Head, key: bytes | None) -> bool:
@@ -184,6 +243,7 @@ def _may_replace(source: SessionFile, target: Path, head: Head, key: bytes | Non
         CheckpointConflict: If the session in place holds what the backup does not.
     """
     if not target.exists():
+        _move_aside(target)  # what may be left beside it belongs to what was there
         return True
     try:
         with SessionFile.open(
@@ -194,7 +254,7 @@ def _may_replace(source: SessionFile, target: Path, head: Head, key: bytes | Non
     except CheckpointCorrupt:
         _move_aside(target)
         return True
-    if there == head:
+    if replace(there, writes=head.writes) == head:  # cleaning up writes too, and adds nothing
         return False
     if there.writes >= head.writes or not _goes_on(source, there):
         raise CheckpointConflict(
@@ -207,19 +267,38 @@ def _may_replace(source: SessionFile, target: Path, head: Head, key: bytes | Non
 
 
 def _goes_on(source: SessionFile, there: Head) -> bool:
-    """Return whether a backup's history contains another's."""
-    if there.version == 0:
-        return True
-    chains = {info.version: info.chain for info in source.versions()}
-    return chains.get(there.version) == there.chain.hex()
+    """Return whether a backup's history contains another's, its versions and its journal."""
+    with source.connection.reading() as (tables, _head), suppress(Damage):
+        return there.chain == _chain_at(tables, there.version) and (
+            there.journal_chain == _journal_chain_at(tables, there.sequence)
+        )
+    return False
+
+
+def _chain_at(tables: SessionTables, version: int) -> bytes:
+    """Return the hash of the history up to a version; one that was pruned is damage."""
+    anchor = tables.anchor()
+    if version == anchor.version:
+        return anchor.chain
+    return tables.frame(version)[1] if version else GENESIS
+
+
+def _journal_chain_at(tables: SessionTables, sequence: int) -> bytes:
+    """Return the hash of the journal up to a record; one that was pruned is damage."""
+    anchor = tables.anchor()
+    if sequence == anchor.sequence:
+        return anchor.journal_chain
+    return next(tables.records(sequence, sequence))[6] if sequence else GENESIS
 
 
 def _move_aside(target: Path) -> None:
-    """Keep a damaged file, with its log, under a name that nothing takes for a session."""
-    number = 1
-    while target.with_name(f"{target.name}.damaged-{number}").exists():
-        number += 1
-    for suffix in ("-wal", "-shm", ""):
-        part = target.with_name(target.name + suffix)
-        if part.exists():
-            part.replace(target.with_name(f"{target.name}.damaged-{number}{suffix}"))
+    """Keep a damaged file, and what lies beside it, under a name that nothing takes for a session."""
+    parts = [target.with_name(target.name + end) for end in ("-wal", "-shm", "-journal", "")]
+    parts = [part for part in parts if part.exists()]
+    aside = next(
+        name
+        for name in (f"{target.name}.damaged-{number}" for number in count(1))
+        if not [*target.parent.glob(f"{name}*")]
+    )
+    for part in parts:
+        part.replace(part.with_name(aside + part.name[len(target.name) :]))

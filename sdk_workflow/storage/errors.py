@@ -23,8 +23,16 @@ class Damage(Exception):
         self.version = version
 
 
-def corrupt(path: Path, damage: Damage, intact_versions: tuple[int, ...]) -> CheckpointCorrupt:
-    """Return the error that tells a user of damage: the file, the version, and what still loads."""
+def corrupt(
+    path: Path, damage: Damage, intact_versions: tuple[int, ...] | None
+) -> CheckpointCorrupt:
+    """Return the error that tells a user of damage: the file, the version, and what still loads.
+
+    Args:
+        path: The file.
+        damage: What is wrong with it.
+        intact_versions: What still loads; None where that was not looked for.
+    """
     where = "" if damage.version is None else f", version {damage.version}"
     if intact_versions:
         rest = f"Versions that still load: {_ranges(intact_versions)}."
@@ -33,12 +41,12 @@ def corrupt(path: Path, damage: Damage, intact_versions: tuple[int, ...]) -> Che
             "fork_checkpoint(session_id, version, new_session_id)."
         )
     else:
-        rest = "No version of it loads."
+        rest = "" if intact_versions is None else "No version of it loads."
         hint = "Restore a backup with restore_checkpoint(); the damaged file is kept beside it."
     return CheckpointCorrupt(
-        f"{str(path)!r}{where} is damaged: {damage.what}. {rest}",
+        f"{str(path)!r}{where} is damaged: {damage.what}. {rest}".rstrip(),
         version=damage.version,
-        intact_versions=intact_versions,
+        intact_versions=intact_versions or (),
         hint=hint,
     )
 

@@ -5,6 +5,7 @@ The system lets go of it when its holder dies.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import threading
@@ -45,10 +46,10 @@ class FileLock:
     """
 
     def __init__(self, path: Path, clock: Clock | None = None) -> None:
-        self._path = path
-        self._clock = clock or SystemClock()
         self._descriptor: int | None = None
         self._depth = 0
+        self._path = path
+        self._clock = clock or SystemClock()
         _open_locks.add(self)
 
     @property
@@ -92,7 +93,8 @@ class FileLock:
         """Write into the file; the caller holds the lock."""
         descriptor = self._opened()
         os.lseek(descriptor, offset, os.SEEK_SET)
-        os.write(descriptor, data)
+        if os.write(descriptor, data) < len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
         if sync:
             os.fsync(descriptor)
 
@@ -102,6 +104,10 @@ class FileLock:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+    def __del__(self) -> None:
+        """Let go of a lock that was forgotten: its file would stay open, and others shut out."""
+        self.close()
 
     def __enter__(self) -> Self:
         """Take the lock with the usual limit of waiting."""

@@ -237,6 +237,8 @@ class Replay:
             if sorted(order) != sorted(self._keys):
                 raise Damage("it orders keys that it does not have")
             self._keys = {key: self._keys[key] for key in order}
+        if sum(len(pieces) for pieces in self._keys.values()) > MAX_RAW_BYTES:
+            raise Damage("it inflates to more than a version may hold")
 
     def snapshot(self, frame: Frame) -> Snapshot:
         """Return the state after a frame as bytes.
@@ -294,6 +296,7 @@ def _parts(raw: bytes) -> tuple[list[tuple[str, Splice]], list[str], list[str] |
             position += length
             changes.append((key, Splice(prefix, suffix, middle)))
         dropped, order = header.get("drop", []), header.get("order")
+        "".join([*dropped, *(order or ())])  # keys, and nothing else
     except (ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
         raise Damage(f"its content is not a list of changes ({error})") from error
     if position != len(raw):

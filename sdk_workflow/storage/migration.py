@@ -11,7 +11,9 @@ from sdk_workflow.storage.encryption import sealer_for
 from sdk_workflow.storage.errors import Damage, SessionNotFound, corrupt
 from sdk_workflow.storage.file_lock import FileLock
 from sdk_workflow.storage.frames import Packer
+from sdk_workflow.storage.head_file import read_head_file
 from sdk_workflow.storage.session_check import verify_all
+from sdk_workflow.storage.session_opening import check_owner, missing_since
 from sdk_workflow.storage.session_paths import head_path
 from sdk_workflow.storage.session_tables import SessionTables
 from sdk_workflow.storage.sqlite_file import connect, remove_database, storage_errors
@@ -36,8 +38,9 @@ def migrate_session(path: Path, session_id: str, *, key: bytes | None = None) ->
 
     Raises:
         SessionNotFound: If there is no such file.
-        StorageError: If it is foreign, of a later release, in use, or cannot be written.
-        CheckpointCorrupt: If it, or the migrated copy, is damaged.
+        StorageError: If it is foreign, another session's, of a later release, in use, encrypted
+            otherwise, or cannot be written.
+        CheckpointCorrupt: If it, or the migrated copy, is damaged, or versions are missing.
     """
     if not path.exists():
         raise SessionNotFound(f"There is no session {session_id!r}: {str(path)!r} does not exist.")
@@ -50,7 +53,7 @@ def migrate_session(path: Path, session_id: str, *, key: bytes | None = None) ->
             if _schema(path) < session_tables.SCHEMA_VERSION:
                 _migrate(path, packer, lock)
     except Damage as damage:
-        raise corrupt(path, damage, ()) from damage
+        raise corrupt(path, damage, None) from damage
     finally:
         lock.close()
     return session_tables.SCHEMA_VERSION
@@ -71,6 +74,7 @@ def _schema(path: Path) -> int:
 
 def _migrate(path: Path, packer: Packer, lock: FileLock) -> None:
     new = path.with_name(f".{path.name}.migrated")
+    known = read_head_file(head_path(path))
     try:
         source = connect(path, read_only=True)
         try:
@@ -79,15 +83,18 @@ def _migrate(path: Path, packer: Packer, lock: FileLock) -> None:
             source.close()
         copy = connect(new, journal_mode="delete")
         try:
-            head = _upgrade(SessionTables(copy), packer)
+            head = _upgrade(SessionTables(copy), path, packer)
         finally:
             copy.close()
+        missing = missing_since(known, head)
+        if missing is not None:
+            raise missing
         install(new, path, head, lock)
     finally:
         remove_database(new)
 
 
-def _upgrade(tables: SessionTables, packer: Packer) -> Head:
+def _upgrade(tables: SessionTables, path: Path, packer: Packer) -> Head:
     """Take a copy from schema to schema, then check all of it."""
     connection = tables.connection
     connection.execute("BEGIN IMMEDIATE")
@@ -95,6 +102,7 @@ def _upgrade(tables: SessionTables, packer: Packer) -> Head:
         MIGRATIONS[schema](connection)
     connection.execute(f"PRAGMA user_version={session_tables.SCHEMA_VERSION}")
     connection.execute("COMMIT")
+    check_owner(path, packer.session_id, packer.sealer.facts, tables.facts())
     head = tables.head()
     verify_all(tables, head, packer, strict=False)
     return head

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sdk_workflow.storage.session_file import SessionFile
-from sdk_workflow.storage.session_paths import session_path
+from sdk_workflow.storage.session_paths import check_session_id, session_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,7 +72,10 @@ class OpenFiles:
             UsageError: If the id is not allowed.
             StorageError: If the file cannot be opened.
         """
-        entry = self._taken(session_id) or self._opened(session_id, create=create)
+        name = check_session_id(session_id)
+        entry = self._taken(name) or self._opened(name, create=create)
+        if create:  # it may have been opened by who only wanted to look
+            entry.file.connection.create = True
         try:
             yield entry.file
         finally:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from sdk_workflow.storage.errors import Damage
 from sdk_workflow.storage.session_check import checked_records, read_version
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from sdk_workflow.storage.session_connection import Writing
 
 __all__ = ["first_version_to_keep", "prune_frames", "prune_journal"]
-
-_ENDS = (b"run_finished", b"run_failed")
 
 
 def first_version_to_keep(
@@ -34,7 +33,7 @@ def first_version_to_keep(
         keyframes: Version and creation time of each, ascending.
         last_version: The latest version.
         keep_versions: Keep at least that many versions.
-        before_us: Keep every version created at or after that time.
+        before_us: Keep every version created after that time.
 
     Example:
         >>> first_version_to_keep([(1, 10), (5, 50), (9, 90)], last_version=12, keep_versions=6)
@@ -65,7 +64,9 @@ def prune_frames(writing: Writing, packer: Packer, first: int) -> int:
         return 0
     for version in (first, writing.head.version):
         read_version(tables, packer, version)
-    _, chain = tables.frame(first - 1)
+    (_, chain), (frame, next_chain) = tables.frames(first - 1, first)
+    if frame.chained_to(chain) != next_chain:  # else nothing could ever be checked against it
+        raise Damage("its row does not match its hash", version=first)
     deleted = tables.delete_frames(first - 1)
     tables.write_anchor(replace(anchor, version=first - 1, chain=chain))
     tables.give_back_pages()
@@ -75,13 +76,21 @@ def prune_frames(writing: Writing, packer: Packer, first: int) -> int:
 def prune_journal(writing: Writing, before_us: int) -> int:
     """Delete the journal's start as far as its runs have ended and are older; return how much.
 
+    A run that failed has ended once another one was begun: until then it can be resumed.
+
     Raises:
         Damage: If the journal is damaged: then nothing is deleted.
     """
     tables = writing.tables
     anchor = tables.anchor()
     rows = [*checked_records(tables, writing.head)]
-    ended = {row[1] for row in rows if row[3] in _ENDS and row[5] < before_us}
+    begun = [row[1] for row in rows if row[3] == b"run_started"]
+    ended = {
+        row[1]
+        for row in rows
+        if row[5] < before_us
+        and (row[3] == b"run_finished" or (row[3] == b"run_failed" and row[1] not in begun[-1:]))
+    }
     last, chain = anchor.sequence, anchor.journal_chain
     for row in rows:
         if row[1] not in ended or row[5] >= before_us:

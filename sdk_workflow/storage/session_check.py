@@ -106,6 +106,7 @@ def verify_all(tables: SessionTables, head: Head, packer: Packer, *, strict: boo
         Damage: With the first thing that is wrong.
     """
     tables.quick_check()
+    tables.check_schema()
     replay = packer.replay()
     for frame, _ in checked_frames(tables, head):
         with damage_in(frame.version):
@@ -115,7 +116,9 @@ def verify_all(tables: SessionTables, head: Head, packer: Packer, *, strict: boo
             if strict:
                 _check_json(snapshot)
     for row in checked_records(tables, head):
-        packer.sealer.unseal(row[7], "record", row[0])
+        body = packer.sealer.unseal(row[7], "record", row[0])
+        if strict:
+            load(body)
 
 
 def intact_versions(tables: SessionTables, head: Head, packer: Packer) -> tuple[int, ...]:

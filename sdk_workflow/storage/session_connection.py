@@ -40,7 +40,6 @@ Durability = Literal["full", "batch", "off"]
 likes. A killed process loses nothing in any of them, a power loss only in the last two."""
 
 LOCK_TIMEOUT_SECONDS = 30.0
-_CLOSE_TIMEOUT_SECONDS = 1.0
 _BATCH_SECONDS = 0.1
 SYNCHRONOUS: dict[str, Synchronous] = {
     "full": "full",
@@ -67,7 +66,7 @@ class SessionConnection:
     Args:
         path: The session file.
         session_id: The session that it must belong to.
-        create: Whether a missing file is created.
+        create: Whether opening and writing create a missing file; reading never does.
         read_only: Whether writing is refused, and nothing of the file changed.
         durability: When a commit is on the disk.
         sealer: How the file's content is encrypted, if at all.
@@ -100,19 +99,19 @@ class SessionConnection:
         self.clock = clock
         self.sealer = sealer
         self.read_only = read_only
-        self._create = create
+        self.create = create
         self._durability = durability
         self._timeout = lock_timeout_seconds
         self._thread_lock = threading.RLock()
         self._lock = FileLock(head_path(path), clock)
-        self._claimed = False
         self._closed = False
         self._tables: SessionTables | None = None
         self._identity: tuple[int, int] | None = None
         self._lag: Damage | None = None
         self._synced_at = float("-inf")
         self._log_bytes = 0
-        _open_connections.add(self)
+        with _registry_lock:
+            _open_connections.add(self)
 
     @contextmanager
     def reading(self) -> Iterator[tuple[SessionTables, Head]]:
@@ -131,15 +130,19 @@ class SessionConnection:
                     tables.connection.execute("ROLLBACK")
 
     @contextmanager
-    def writing(self) -> Iterator[Writing]:
+    def writing(self, *, lock_timeout_seconds: float | None = None) -> Iterator[Writing]:
         """Change the file, all or nothing; what was written is safe when this returns.
+
+        Args:
+            lock_timeout_seconds: How long to wait for another writer; by default as long as always.
 
         Raises:
             Damage, StorageError: If it cannot be written; the file is as it was before.
         """
         self._refuse_read_only()
-        with self._thread_lock, self._locked(), storage_errors(self.path):
-            tables = self._live()
+        timeout = self._timeout if lock_timeout_seconds is None else lock_timeout_seconds
+        with self._thread_lock, self._locked(timeout), storage_errors(self.path):
+            tables = self._live(create=self.create)
             self.check_lag()
             synced = self._set_sync(tables)
             try:
@@ -180,16 +183,14 @@ class SessionConnection:
         """
         self._refuse_read_only()
         with self._thread_lock:
-            if not self._claimed:
+            if not self._lock.held:
                 self._lock.acquire(timeout_seconds=0.0)
-                self._claimed = True
 
     def close(self) -> None:
         """Move the log into the file and let go of both; a second call does nothing."""
         with self._thread_lock:
             self._drop()
             self._closed = True
-            self._claimed = False
             self._lock.close()
 
     def open_now(self) -> None:
@@ -199,7 +200,7 @@ class SessionConnection:
             Damage, StorageError: If it cannot be opened.
         """
         with self._thread_lock, storage_errors(self.path):
-            self._live()
+            self._live(create=self.create)
 
     def _roll_back(self, tables: SessionTables, error: BaseException) -> None:
         import sqlite3
@@ -215,6 +216,7 @@ class SessionConnection:
         import sqlite3
 
         if synced:
+            self._synced_at = self.clock.monotonic()
             with suppress(OSError):  # the head file may lag behind: it is a second witness
                 write_head_file(self._lock, transaction.head)
         self._log_bytes += _COMMIT_BYTES + transaction.wrote_bytes
@@ -227,11 +229,8 @@ class SessionConnection:
         """Choose how the next commit is synced; return whether it is."""
         if self._durability != "batch":
             return self._durability == "full"
-        now = self.clock.monotonic()
-        due = now - self._synced_at >= _BATCH_SECONDS
+        due = self.clock.monotonic() - self._synced_at >= _BATCH_SECONDS
         tables.connection.execute(f"PRAGMA synchronous={'FULL' if due else 'NORMAL'}")
-        if due:
-            self._synced_at = now
         return due
 
     def _refuse_read_only(self) -> None:
@@ -243,16 +242,16 @@ class SessionConnection:
             )
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def _locked(self, timeout_seconds: float) -> Iterator[None]:
         make_private_folder(self.path.parent)
-        self._lock.acquire(self._timeout)
+        self._lock.acquire(timeout_seconds)
         try:
             yield
         finally:
             if self._lock.held:
                 self._lock.release()
 
-    def _live(self) -> SessionTables:
+    def _live(self, *, create: bool = False) -> SessionTables:
         if self._tables is not None and same_file(self.path, self._identity):
             return self._tables
         if self._closed:
@@ -262,15 +261,16 @@ class SessionConnection:
             )
         self._drop()
         synchronous = SYNCHRONOUS[self._durability]
-        if self._create and not self.read_only and not self.path.exists():
-            with self._locked():
-                create_session_file(self.path, self._facts(), self._lock, synchronous)
+        if create and not self.read_only and not self.path.exists():
+            with self._locked(self._timeout):
+                create_session_file(self.path, self._facts(), synchronous)
         opened = open_session_tables(
             self.path,
             self.session_id,
             self.sealer.facts,
             synchronous=synchronous,
-            read_only=self.read_only,
+            # On a disk that cannot be written to, SQLite cannot make its side files either.
+            read_only=self.read_only or not os.access(self.path.parent, os.W_OK),
         )
         self._tables, self._identity, self._lag = opened.tables, opened.identity, opened.lag
         return opened.tables
@@ -285,38 +285,32 @@ class SessionConnection:
 
     def _drop(self) -> None:
         """Close the connection; SQLite moves the log into the file where it is the last one."""
-        if self._tables is None:
-            return
-        writes = not self.read_only and self._lag is None
         tables, self._tables, self._identity, self._lag = self._tables, None, None, None
         self._log_bytes = 0
-        locked = False
-        if writes:
-            with suppress(StorageError):  # its holder has the file open: then nothing is moved
-                self._lock.acquire(min(self._timeout, _CLOSE_TIMEOUT_SECONDS))
-                locked = True
-        try:
+        if tables is not None:
+            # The last one out holds SQLite's exclusive lock while it moves the log: no commit can
+            # be under way, so the session's lock need not be waited for.
             tables.connection.close()
-        finally:
-            if locked and self._lock.held:
-                self._lock.release()
 
 
+_registry_lock = threading.RLock()
 _open_connections: weakref.WeakSet[SessionConnection] = weakref.WeakSet()
 _held_for_fork: list[SessionConnection] = []
 
 
 def _before_fork() -> None:
     # SQLite's state must not cross a fork: a child would believe in file locks that it never got.
+    _registry_lock.acquire()
     for connection in list(_open_connections):
         connection._thread_lock.acquire()  # noqa: SLF001 - the module's own class
-        connection._drop()  # noqa: SLF001 - the module's own class
         _held_for_fork.append(connection)
+        connection._drop()  # noqa: SLF001 - the module's own class
 
 
 def _after_fork() -> None:
     while _held_for_fork:
         _held_for_fork.pop()._thread_lock.release()  # noqa: SLF001 - the module's own class
+    _registry_lock.release()
 
 
 if hasattr(os, "register_at_fork"):

@@ -214,18 +214,24 @@ class SessionFile:
             frames = session_check.checked_frames(tables, head)
             return [self.packer.info(frame, chain) for frame, chain in frames]
 
-    def verify(self, version: int | None = None) -> None:
+    def verify(self, version: int | None = None) -> bool:
         """Check one version, or without one everything in the file.
+
+        Returns:
+            Whether there is such a version.
 
         Raises:
             CheckpointCorrupt: With what is wrong, and which versions still load.
         """
         with self.explained(), self.connection.reading() as (tables, head):
             if version is not None:
-                session_check.verify_version(tables, self.packer, version)
-                return
+                is_there = tables.anchor().version < version <= head.version
+                if is_there:
+                    session_check.verify_version(tables, self.packer, version)
+                return is_there
             self.connection.check_lag()
             session_check.verify_all(tables, head, self.packer)
+            return True
 
     def meta(self) -> dict[str, Any]:
         """Return the session's own facts: id, creation, parent, encryption, and how far it goes."""
@@ -275,9 +281,10 @@ class SessionFile:
             StorageError: If it cannot be written.
         """
         with self.explained(), self.connection.writing() as writing:
-            if writing.head.version:
+            if writing.head.version or writing.head.sequence:
                 raise CheckpointConflict(
-                    f"Session {self.session_id!r} exists and has {writing.head.version} versions.",
+                    f"Session {self.session_id!r} exists: {writing.head.version} versions, "
+                    f"{writing.head.sequence} journal records.",
                     code="session_exists",
                     hint="Choose another id for the fork.",
                 )
@@ -288,23 +295,29 @@ class SessionFile:
         return latest.version
 
     def prune(
-        self, *, created_before: float | None = None, keep_versions: int | None = None
+        self,
+        *,
+        created_before: float | None = None,
+        keep_versions: int | None = None,
+        lock_timeout_seconds: float | None = None,
     ) -> int:
         """Delete old versions, whole keyframe groups at a time, and return how many.
 
         The latest version and all that it builds on always stay. With a time, the journal of runs
-        that ended before it goes as well.
+        that ended before it goes as well, but for the last one where it failed: it can be resumed.
 
         Args:
             created_before: Seconds since the Unix epoch; what is younger stays.
             keep_versions: At least that many versions stay.
+            lock_timeout_seconds: How long to wait for another writer, if not as long as always.
 
         Raises:
             CheckpointCorrupt: If what would stay is damaged: then nothing is deleted.
             StorageError: If it cannot be written.
         """
         before_us = None if created_before is None else int(created_before * 1_000_000)
-        with self.explained(), self.connection.writing() as writing:
+        waiting = self.connection.writing(lock_timeout_seconds=lock_timeout_seconds)
+        with self.explained(), waiting as writing:
             first = first_version_to_keep(
                 writing.tables.keyframes(),
                 last_version=writing.head.version,
@@ -341,7 +354,7 @@ class SessionFile:
 
     @contextmanager
     def explained(self) -> Iterator[None]:
-        """Turn damage that a block meets into the error that names the file, the version and what still loads."""
+        """Turn damage that a block meets into the error that says where, and what still loads."""
         try:
             yield
         except Damage as damage:

@@ -5,15 +5,17 @@ Nothing here looks into a file, except to move its log into it before it is rena
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from sdk_workflow.exceptions import StorageError, UsageError
+from sdk_workflow.storage.chain import Head
 from sdk_workflow.storage.errors import SessionNotFound
 from sdk_workflow.storage.file_lock import FileLock
-from sdk_workflow.storage.head_file import read_head_file
+from sdk_workflow.storage.head_file import read_head_file, reset_head_file
 from sdk_workflow.storage.session_file import SessionFile
 from sdk_workflow.storage.session_paths import (
+    archived_file,
     head_path,
     make_private_folder,
     session_path,
@@ -25,8 +27,6 @@ from sdk_workflow.storage.sqlite_file import remove_database, storage_errors
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-    from sdk_workflow.storage.chain import Head
 
 __all__ = [
     "archive_path",
@@ -46,8 +46,7 @@ def archive_path(home: Path, session_id: str) -> Path:
     Raises:
         UsageError: If the id is not allowed.
     """
-    path = session_path(home, session_id)
-    return home / "archive" / path.parent.name / path.name
+    return archived_file(session_path(home, session_id))
 
 
 def current_path(home: Path, session_id: str) -> Path | None:
@@ -112,21 +111,26 @@ def delete_session(home: Path, session_id: str) -> None:
     if not path.parent.is_dir():
         return
     with storage_errors(path):
-        with _claimed(home, session_id):
+        with _claimed(home, session_id) as lock:
+            # First, so that a file that is only half gone is not taken for one that was lost.
+            reset_head_file(lock, Head())
             remove_database(path)
-        head_path(path).unlink(missing_ok=True)
+            # While it is held: whoever waits for it then looks for a new one. Windows keeps an
+            # open file, which is harmless: it says nothing any more.
+            with suppress(PermissionError):
+                head_path(path).unlink()
         # Last: as long as it is there, the session is known, and goes with the next try.
         record_path(home, session_id).unlink(missing_ok=True)
         sync_folder(path.parent)
 
 
 @contextmanager
-def _claimed(home: Path, session_id: str) -> Iterator[None]:
+def _claimed(home: Path, session_id: str) -> Iterator[FileLock]:
     """Keep every writer of a session out, or fail at once."""
     lock = FileLock(head_path(session_path(home, session_id)))
     try:
         lock.acquire(timeout_seconds=0.0)
-        yield
+        yield lock
     finally:
         lock.close()
 

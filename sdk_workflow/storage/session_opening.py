@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from sdk_workflow.exceptions import StorageError
 from sdk_workflow.storage.errors import Damage, SessionNotFound
-from sdk_workflow.storage.head_file import read_head_file, reset_head_file
-from sdk_workflow.storage.session_paths import head_path, sync_folder
+from sdk_workflow.storage.head_file import read_head_file
+from sdk_workflow.storage.session_paths import archived_file, head_path, sync_folder
 from sdk_workflow.storage.session_tables import SessionTables
 from sdk_workflow.storage.sqlite_file import (
     connect,
@@ -21,10 +21,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sdk_workflow.storage.chain import Head
-    from sdk_workflow.storage.file_lock import FileLock
     from sdk_workflow.storage.sqlite_file import Synchronous
 
-__all__ = ["Opened", "create_session_file", "open_session_tables"]
+__all__ = [
+    "Opened",
+    "check_owner",
+    "create_session_file",
+    "missing_since",
+    "open_session_tables",
+    "refuse_archived",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,29 +42,31 @@ class Opened:
     lag: Damage | None
 
 
-def create_session_file(
-    path: Path, facts: dict[str, Any], lock: FileLock, synchronous: Synchronous
-) -> None:
+def create_session_file(path: Path, facts: dict[str, Any], synchronous: Synchronous) -> None:
     """Create the file whole or not at all: under another name first; the caller holds the lock.
 
     Raises:
+        Damage: If there was one, and it was lost.
+        StorageError: If the session was put away.
         sqlite3.Error, OSError: If it cannot be written.
     """
     if path.exists():  # somebody else was quicker
         return
+    _refuse_lost(path, facts["session_id"])
     new = path.with_name(f".{path.name}.new")
     remove_database(new)
-    create_private_file(new)
-    connection = connect(new, synchronous=synchronous)
     try:
-        connection.execute("BEGIN IMMEDIATE")
-        head = SessionTables(connection).create(facts)
-        connection.execute("COMMIT")
+        create_private_file(new)
+        connection = connect(new, synchronous=synchronous)
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            SessionTables(connection).create(facts)
+            connection.execute("COMMIT")
+        finally:
+            connection.close()
+        new.replace(path)
     finally:
-        connection.close()
-    if read_head_file(head_path(path)).writes:  # of a session that was deleted
-        reset_head_file(lock, head)
-    new.replace(path)
+        remove_database(new)
     sync_folder(path.parent)
 
 
@@ -75,7 +83,7 @@ def open_session_tables(
     Where versions are missing, the file is opened for reading only, and `lag` says so.
 
     Raises:
-        SessionNotFound: If there is no file.
+        SessionNotFound: If there is no file and never was one.
         StorageError: If it is foreign, another session's, or encrypted otherwise.
         Damage, sqlite3.Error: If it cannot be read.
     """
@@ -83,6 +91,7 @@ def open_session_tables(
     try:
         found = path.stat()
     except FileNotFoundError:
+        _refuse_lost(path, session_id)
         raise SessionNotFound(
             f"There is no session {session_id!r}: {str(path)!r} does not exist.",
             hint="Look for its id with: sdk_workflow sessions list.",
@@ -93,12 +102,42 @@ def open_session_tables(
     if read_only or log_bytes(path):
         # A look without the right to write first: closing a damaged log would delete it.
         tables = _connected(path, session_id, encryption, synchronous, read_only=True)
-        lag = _lag(known, tables)
+        lag = missing_since(known, tables.head())
         if read_only or lag is not None:
             return Opened(tables=tables, identity=identity, lag=lag)
         tables.connection.close()
     tables = _connected(path, session_id, encryption, synchronous, read_only=False)
-    return Opened(tables=tables, identity=identity, lag=_lag(known, tables))
+    return Opened(tables=tables, identity=identity, lag=missing_since(known, tables.head()))
+
+
+def refuse_archived(path: Path, session_id: str) -> None:
+    """Refuse to touch a session whose file was put away.
+
+    Raises:
+        StorageError: With the code `session_archived`.
+    """
+    there = archived_file(path)
+    if there.exists():
+        raise StorageError(
+            f"Session {session_id!r} was put away: its file is {str(there)!r}.",
+            code="session_archived",
+            hint=f"Bring it back first: sdk_workflow sessions archive --undo {session_id}",
+        )
+
+
+def _refuse_lost(path: Path, session_id: str) -> None:
+    """Refuse to take a session whose file was put away, or has gone, for one that never was.
+
+    Raises:
+        StorageError: If it was put away.
+        Damage: If what lies beside the missing file tells of it.
+    """
+    refuse_archived(path, session_id)
+    known = read_head_file(head_path(path))
+    if known.writes or log_bytes(path):
+        saved = f"versions 1 to {known.version} were" if known.version else "something was"
+        rest = f"{path.with_suffix('').name}.*"
+        raise Damage(f"the file is gone, and {saved} saved in it (delete {rest!r} to begin anew)")
 
 
 def _connected(
@@ -113,7 +152,7 @@ def _connected(
     try:
         tables = SessionTables(connection)
         tables.check_kind(path)
-        _check_owner(path, session_id, encryption, tables.facts())
+        check_owner(path, session_id, encryption, tables.facts())
         tables.head()  # damaged, it shows now and not between a lock and a commit
     except BaseException:
         connection.close()
@@ -121,10 +160,14 @@ def _connected(
     return tables
 
 
-def _check_owner(
+def check_owner(
     path: Path, session_id: str, encryption: dict[str, str] | None, facts: dict[str, Any]
 ) -> None:
-    """Refuse another session's file, and one that the key does not fit."""
+    """Refuse another session's file, and one that the key does not fit.
+
+    Raises:
+        StorageError: With the codes `other_session`, `key_missing`, `not_encrypted`, `wrong_key`.
+    """
     if facts["session_id"] != session_id:
         raise StorageError(
             f"{str(path)!r} is the file of session {facts['session_id']!r}, not of {session_id!r}.",
@@ -153,9 +196,8 @@ def _check_key(path: Path, stored: Any, given: dict[str, str] | None) -> None:
     raise StorageError(f"{str(path)!r} {what}.", code=code, hint=hint)
 
 
-def _lag(known: Head, tables: SessionTables) -> Damage | None:
-    """Return what is missing where the head file knows of more than the file shows."""
-    found = tables.head()
+def missing_since(known: Head, found: Head) -> Damage | None:
+    """Return what is missing where the head file knows of more than was found in the file."""
     if known.writes < found.writes or known == found:
         return None
     if known.version > found.version:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from sdk_workflow.exceptions import StorageError, UsageError
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = [
+    "archived_file",
     "check_session_id",
     "head_path",
     "make_private_folder",
@@ -44,9 +46,9 @@ def check_session_id(session_id: object) -> str:
         >>> check_session_id("run-2026_01")
         'run-2026_01'
     """
-    if isinstance(session_id, str) and _ID.fullmatch(session_id):
+    if isinstance(session_id, str) and (match := _ID.fullmatch(session_id)):
         if session_id not in _RESERVED:
-            return str(session_id)
+            return match.group()  # what was matched, not what a subclass says that it is
         why = "some systems take it for the name of a device"
     elif isinstance(session_id, str):
         why = "it is not made of 1 to 128 of a-z, 0-9, '_' and '-'"
@@ -73,6 +75,11 @@ def session_path(home: Path, session_id: str) -> Path:
     return home / "sessions" / bucket / f"{name}.sqlite"
 
 
+def archived_file(path: Path) -> Path:
+    """Return where a session's file is while the session is put away."""
+    return path.parents[2] / "archive" / path.parent.name / path.name
+
+
 def head_path(path: Path) -> Path:
     """Return the small file beside a session file that is its lock and keeps its head."""
     return path.with_suffix(".head")
@@ -81,8 +88,9 @@ def head_path(path: Path) -> Path:
 def session_files(home: Path) -> Iterator[tuple[str, Path]]:
     """Yield the id and the file of every stored session, in the order of their folders."""
     for path in sorted((home / "sessions").glob("[0-9a-f][0-9a-f]/*.sqlite")):
-        if _ID.fullmatch(path.stem) and path == session_path(home, path.stem):
-            yield path.stem, path
+        with suppress(UsageError):
+            if path == session_path(home, path.stem):
+                yield path.stem, path
 
 
 def make_private_folder(folder: Path) -> None:

@@ -13,6 +13,7 @@ from sdk_workflow.exceptions import StorageError
 from sdk_workflow.storage.chain import Head
 from sdk_workflow.storage.errors import Damage
 from sdk_workflow.storage.frames import frame_of, row_of
+from sdk_workflow.storage.strict_json import load
 
 if TYPE_CHECKING:
     import sqlite3
@@ -45,6 +46,12 @@ _FRAME = (
 _RECORD = "SELECT seq, run_id, step, kind, key, created_us, chain_sha256, body FROM journal"
 _RECORD_TYPES = (int, bytes, int, bytes, bytes, int, bytes, bytes)
 _CHECK_BYTES = 8
+_FACT_TYPES: dict[str, type | tuple[type, ...]] = {
+    "session_id": str,
+    "created_us": int,
+    "parent": (dict, type(None)),
+    "encryption": (dict, type(None)),
+}
 
 RecordRow = tuple[int, bytes, int, bytes, bytes, int, bytes, bytes]
 
@@ -106,7 +113,12 @@ class SessionTables:
         body = value[_CHECK_BYTES:]
         if value[:_CHECK_BYTES] != hashlib.sha256(body).digest()[:_CHECK_BYTES]:
             raise Damage("the record of the session itself does not match its check")
-        facts: dict[str, Any] = json.loads(body)
+        facts = load(body)
+        if type(facts) is not dict or not (
+            _FACT_TYPES.keys() <= facts.keys()
+            and all(isinstance(facts[key], kind) for key, kind in _FACT_TYPES.items())
+        ):
+            raise Damage("the record of the session itself is not one")
         return facts
 
     def write_facts(self, facts: dict[str, Any]) -> None:
@@ -129,6 +141,18 @@ class SessionTables:
     def write_anchor(self, anchor: Head) -> None:
         """Write what the first frame and the first record are chained to."""
         self._write_meta("anchor", anchor.pack())
+
+    def note(self) -> bytes:
+        """Return what was noted beside the history; nothing where there is nothing."""
+        row = self.connection.execute("SELECT value FROM meta WHERE key='note'").fetchone()
+        return row[0] if row is not None and type(row[0]) is bytes else b""
+
+    def write_note(self, note: bytes) -> None:
+        """Note something beside the history, or nothing any more."""
+        if note:
+            self._write_meta("note", note)
+        else:
+            self.connection.execute("DELETE FROM meta WHERE key='note'")
 
     def insert_frame(self, frame: Frame, chain: bytes) -> None:
         """Add a frame."""
@@ -230,6 +254,15 @@ class SessionTables:
         (answer,) = self._one("PRAGMA quick_check(1)")
         if answer != b"ok":
             raise Damage(f"SQLite says: {answer.decode(errors='replace')}")
+
+    def check_schema(self) -> None:
+        """Refuse a file that would run something of its own when it is read or written.
+
+        Raises:
+            Damage: If it holds a view or a trigger.
+        """
+        if self._one("SELECT count(*) FROM sqlite_master WHERE type IN ('view', 'trigger')")[0]:
+            raise Damage("it holds a view or a trigger, which this library does not write")
 
     def _meta(self, key: str) -> bytes:
         row = self.connection.execute("SELECT value FROM meta WHERE key=?", (key,)).fetchone()

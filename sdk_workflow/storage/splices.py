@@ -76,6 +76,10 @@ class Pieces:
         self._parts = [memoryview(data)] if data else []
         self._length = len(data)
 
+    def __len__(self) -> int:
+        """Return the length of the whole string."""
+        return self._length
+
     def apply(self, splice: Splice) -> None:
         """Change the string by a splice.
 

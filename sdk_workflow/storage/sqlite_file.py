@@ -97,8 +97,9 @@ def _configure(
         connection.execute("PRAGMA journal_mode=DELETE")
         synchronous = "extra" if synchronous == "full" else synchronous
     connection.execute(f"PRAGMA synchronous={synchronous}")
-    # Only the holder of the session's lock moves the log into the file: SQLite 3.7.0 to 3.51.2
-    # can lose pages where one connection does so while another commits (sqlite.org/wal.html).
+    # Only the holder of the session's lock moves the log into the file, or who closes it as the
+    # last: SQLite 3.7.0 to 3.51.2 can lose pages where one connection does so while another
+    # commits (sqlite.org/wal.html).
     connection.execute("PRAGMA wal_autocheckpoint=0")
     connection.execute("PRAGMA fullfsync=1")  # macOS: fsync alone leaves data in the drive's cache
     connection.execute("PRAGMA checkpoint_fullfsync=1")

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import os
 import sqlite3
 import stat
@@ -8,18 +10,30 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from sdk_workflow._internal.clock import VirtualClock
 from sdk_workflow.exceptions import StorageError, UsageError
 from sdk_workflow.storage import backup as backup_module
-from sdk_workflow.storage import frames, migration, session_paths, session_tables
+from sdk_workflow.storage import (
+    frames,
+    migration,
+    session_check,
+    session_paths,
+    session_tables,
+)
 from sdk_workflow.storage.backup import backup_session, restore_session
 from sdk_workflow.storage.chain import GENESIS, Head
 from sdk_workflow.storage.encryption import Plain
 from sdk_workflow.storage.errors import CheckpointConflict, CheckpointCorrupt, SessionNotFound
+from sdk_workflow.storage.file_lock import FileLock
 from sdk_workflow.storage.frames import Packer
 from sdk_workflow.storage.head_file import read_head_file
 from sdk_workflow.storage.migration import migrate_session
+from sdk_workflow.storage.records import chained
 from sdk_workflow.storage.session_file import SessionFile
+from sdk_workflow.storage.session_folders import move_session
+from sdk_workflow.storage.session_info import SessionInfo, iso_time
 from sdk_workflow.storage.session_paths import head_path, session_path
+from sdk_workflow.storage.session_record import read_record, record_path, write_record
 from sdk_workflow.storage.session_tables import SessionTables
 from sdk_workflow.storage.snapshots import Value
 from sdk_workflow.storage.sqlite_file import connect
@@ -112,6 +126,7 @@ def test_a_backup_never_takes_the_place_of_what_it_does_not_contain(
         filled(home, 1)
     else:
         session_path(home, "s").unlink()
+        head_path(session_path(home, "s")).unlink()
         with opened(home) as file:
             file.append_state({"n": "another"})
     before = session_path(home, "s").read_bytes()
@@ -272,6 +287,260 @@ def test_a_head_is_never_ahead_of_the_file_not_even_while_it_is_replaced(
     assert whole(home, 2)
 
 
+def test_a_backup_in_the_making_is_its_own_and_leaves_nothing_when_it_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two processes back one session up at once: neither touches the other's copy."""
+    filled(tmp_path / "home")
+    real = session_check.verify_all
+    inner: list[Path] = []
+
+    def verify_while_another_starts(*values: Any, **options: Any) -> None:
+        real(*values, **options)
+        if not inner:
+            inner.append(tmp_path)
+            seen = {each.name for each in (tmp_path / "b").iterdir()}
+            inner.append(backed_up(tmp_path / "home", tmp_path / "b"))
+            assert seen <= {each.name for each in (tmp_path / "b").iterdir()}
+
+    monkeypatch.setattr(backup_module, "verify_all", verify_while_another_starts)
+    made = backed_up(tmp_path / "home", tmp_path / "b")
+    assert [*(tmp_path / "b").iterdir()] == [made]
+    monkeypatch.setattr(backup_module, "_name_for", lambda *_: tmp_path / "no" / "folder")
+    with pytest.raises(StorageError):
+        backed_up(tmp_path / "home", tmp_path / "b")
+    assert [*(tmp_path / "b").iterdir()] == [made]
+
+
+def test_a_session_that_was_only_cleaned_up_since_needs_no_restoring(tmp_path: Path) -> None:
+    filled(tmp_path / "home")
+    made = backed_up(tmp_path / "home", tmp_path / "b")
+    with opened(tmp_path / "home") as file:
+        file.prune(keep_versions=9)
+    before = read_head_file(head_path(session_path(tmp_path / "home", "s")))
+    assert restore_session(made, tmp_path / "home") == "s"
+    assert read_head_file(head_path(session_path(tmp_path / "home", "s"))) == before
+    assert whole(tmp_path / "home", 3)
+
+
+def test_a_restore_holds_the_lock_from_its_first_byte_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two restores write the same copy: one of them has to wait before it begins."""
+    filled(tmp_path / "home")
+    made = backed_up(tmp_path / "home", tmp_path / "b")
+    lock = FileLock(head_path(session_path(tmp_path / "new", "s")))
+    real = backup_module.copy_database
+
+    def copy_while_another_asks(*values: Any) -> None:
+        with pytest.raises(StorageError, match="in use"):
+            lock.acquire(timeout_seconds=0.0)
+        real(*values)
+
+    monkeypatch.setattr(backup_module, "copy_database", copy_while_another_asks)
+    restore_session(made, tmp_path / "new")
+    lock.close()
+    assert whole(tmp_path / "new", 3)
+
+
+def test_a_backup_never_replaces_one_of_another_history(tmp_path: Path) -> None:
+    made = []
+    for name in ("a", "b", "c"):
+        with opened(tmp_path / name) as file:
+            file.append_state({"by": name})
+            made.append(backup_session(file, tmp_path / "b"))
+    assert [path.name for path in made] == [
+        "s.v000001.sqlite",
+        "s.v000001-2.sqlite",
+        "s.v000001-3.sqlite",
+    ]
+    made[1].write_bytes(b"damaged")
+    with opened(tmp_path / "c") as file:
+        assert backup_session(file, tmp_path / "b") == made[2]
+    for number, name in ((0, "a"), (2, "c")):
+        restore_session(made[number], tmp_path / f"new-{name}")
+        with opened(tmp_path / f"new-{name}") as file:
+            assert file.load() == {"by": name}
+
+
+@pytest.mark.parametrize("versions", [0, 1])
+def test_a_journal_that_the_backup_does_not_hold_is_never_lost(
+    tmp_path: Path, versions: int
+) -> None:
+    home = tmp_path / "home"
+    with opened(home) as file:
+        for number in range(versions):
+            file.append_state({"n": number})
+        older = backup_session(file, tmp_path / "b")
+        for number in range(4):
+            file.append_state(
+                {"n": 9}, records=[JournalRecord(run_id="x", step=number, kind="run_started")]
+            )
+        newer = backup_session(file, tmp_path / "b")
+    again = tmp_path / "again"
+    restore_session(older, again)
+    with opened(again) as file:
+        file.append_records([JournalRecord(run_id="mine", step=0, kind="run_started")])
+    with pytest.raises(CheckpointConflict):
+        restore_session(newer, again)
+    with opened(again) as file:
+        assert [record.run_id for record in file.records()] == ["mine"]
+
+
+def test_a_backup_whose_start_was_pruned_takes_the_place_of_what_it_goes_on_from(
+    tmp_path: Path,
+) -> None:
+    with opened(tmp_path / "home", clock=VirtualClock()) as file:
+        file.append_state({"n": os.urandom(80_000).hex()})
+        file.append_records([record("r", "run_started"), record("r", "run_finished")])
+        older = backup_session(file, tmp_path / "b")
+        file.append_state({"n": os.urandom(80_000).hex()})
+        assert file.prune(created_before=2e9) == 1
+        exact = backup_session(file, tmp_path / "b")
+        file.append_state({"n": os.urandom(80_000).hex()})
+        assert file.prune(created_before=2e9) == 1
+        far = backup_session(file, tmp_path / "b")
+    restore_session(older, tmp_path / "new")
+    with pytest.raises(CheckpointConflict):  # it cannot be told any more what it goes on from
+        restore_session(far, tmp_path / "new")
+    opened(tmp_path / "empty").close()
+    restore_session(far, tmp_path / "empty")
+    restore_session(exact, tmp_path / "new")
+    restore_session(far, tmp_path / "new")
+    with opened(tmp_path / "new") as file:
+        assert file.meta()["first_version"] == 3
+
+
+def record(run_id: str, kind: Any) -> JournalRecord:
+    return JournalRecord(run_id=run_id, step=0, kind=kind)
+
+
+@pytest.mark.parametrize("key", [None, b"k" * 32])
+def test_the_record_of_a_session_goes_with_its_backup(tmp_path: Path, key: bytes | None) -> None:
+    home, new = tmp_path / "home", tmp_path / "new"
+    info = SessionInfo(session_id="s", started_at=iso_time(0), title="A title of mine")
+    filled(home, key=key)
+    write_record(record_path(home, "s"), info)
+    made = backed_up(home, tmp_path / "b", key=key)
+    assert (b"A title of mine" in made.read_bytes()) == (key is None)
+    restore_session(made, new, key=key)
+    assert read_record(record_path(new, "s")) == info
+    later = dataclasses.replace(info, title="A better title")
+    write_record(record_path(new, "s"), later)
+    restore_session(made, new, key=key)
+    assert read_record(record_path(new, "s")) == later
+    assert whole(new, 3, key=key)
+    with opened(new, key=key) as file, file.connection.reading() as (tables, _head):
+        assert tables.note() == b""
+
+
+def test_a_damaged_record_is_left_out_of_a_backup_and_one_in_a_backup_is_refused(
+    tmp_path: Path,
+) -> None:
+    home = tmp_path / "home"
+    filled(home)
+    info = SessionInfo(session_id="s", started_at=iso_time(0))
+    write_record(record_path(home, "s"), info)
+    made = backed_up(home, tmp_path / "b")
+    record_path(home, "s").write_bytes(b"damaged")
+    without = backed_up(home, tmp_path / "c")
+    restore_session(without, tmp_path / "new")
+    assert not record_path(tmp_path / "new", "s").exists()
+    execute(made, "UPDATE meta SET value=X'7B7D' WHERE key='note'")
+    with pytest.raises(CheckpointCorrupt):
+        restore_session(made, tmp_path / "newer")
+    assert not session_path(tmp_path / "newer", "s").exists()
+
+
+def test_what_lies_beside_a_lost_file_is_moved_aside_for_the_backup(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    filled(home)
+    made = backed_up(home, tmp_path / "b")
+    target = session_path(home, "s")
+    for number in (1, 2):
+        with opened(home) as file:
+            file.append_state({"n": "lost"})
+            target.unlink()  # the log stays
+        restore_session(made, home)
+        assert whole(home, 3)
+        assert target.with_name(f"s.sqlite.damaged-{number}-wal").exists()
+
+
+def test_a_session_that_was_put_away_is_neither_made_anew_nor_restored_over(
+    tmp_path: Path,
+) -> None:
+    filled(tmp_path)
+    made = backed_up(tmp_path, tmp_path / "b")
+    move_session(tmp_path, "s", away=True)
+    for use in (
+        lambda: opened(tmp_path),
+        lambda: opened(tmp_path, create=False),
+        lambda: restore_session(made, tmp_path),
+    ):
+        with pytest.raises(StorageError) as caught:
+            use()
+        assert caught.value.code == "session_archived"
+        assert "--undo s" in caught.value.hint
+    move_session(tmp_path, "s", away=False)
+    assert whole(tmp_path, 3)
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        b"[]",
+        b"{}",
+        b"[" * 100_000,
+        b'{"session_id":"s"}',
+        b'{"session_id":"s","session_id":"t","created_us":0,"parent":null,"encryption":null}',
+        b'{"session_id":"s","created_us":"0","parent":null,"encryption":null}',
+        b'{"session_id":7,"created_us":0,"parent":null,"encryption":null}',
+        b'{"session_id":"s","created_us":0,"parent":"t","encryption":null}',
+        b'{"session_id":"s","created_us":0,"parent":null,"encryption":"x"}',
+    ],
+    ids=lambda facts: facts[:30].decode(),
+)
+def test_a_forged_record_of_the_session_itself_is_refused(tmp_path: Path, facts: bytes) -> None:
+    filled(tmp_path / "home")
+    made = backed_up(tmp_path / "home", tmp_path / "b")
+    value = hashlib.sha256(facts).digest()[:8] + facts
+    with sqlite3.connect(made) as connection:
+        connection.execute("UPDATE meta SET value=? WHERE key='facts'", (value,))
+    connection.close()
+    with pytest.raises(CheckpointCorrupt):
+        restore_session(made, tmp_path / "new")
+
+
+def test_equal_keys_in_the_journal_of_a_backup_are_refused(tmp_path: Path) -> None:
+    with opened(tmp_path / "home") as file:
+        file.append_records([record("r", "run_started")])
+        with file.connection.writing() as writing:
+            row = (2, b"r", 0, b"run_failed", b"", 0, b"", b'{"a":1,"a":2}')
+            chain = chained(row, writing.head.journal_chain)
+            writing.tables.insert_record((*row[:6], chain, row[7]))
+            writing.head = replace(writing.head, sequence=2, journal_chain=chain)
+        made = backup_session(file, tmp_path / "b")
+    with pytest.raises(CheckpointCorrupt, match="names the key 'a' twice"):
+        restore_session(made, tmp_path / "new")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE TRIGGER t AFTER INSERT ON frames BEGIN DELETE FROM journal; END",
+        "CREATE VIEW v AS SELECT 1",
+    ],
+)
+def test_a_backup_that_would_run_something_of_its_own_is_refused(
+    tmp_path: Path, statement: str
+) -> None:
+    filled(tmp_path / "home")
+    made = backed_up(tmp_path / "home", tmp_path / "b")
+    execute(made, statement)
+    with pytest.raises(CheckpointCorrupt, match="a view or a trigger"):
+        restore_session(made, tmp_path / "new")
+
+
 # --- migration --------------------------------------------------------------------------------
 
 
@@ -323,6 +592,46 @@ def test_a_migration_that_fails_leaves_the_file_as_it_was(
             migrate_session(path, "s")
         assert path.read_bytes() == before
         assert not [each.name for each in path.parent.iterdir() if "migrated" in each.name]
+
+
+@pytest.mark.parametrize("damage", ["log", "older copy"])
+def test_a_shorter_history_is_not_migrated_and_the_evidence_stays(
+    tmp_path: Path, request: pytest.FixtureRequest, damage: str
+) -> None:
+    path = session_path(tmp_path, "s")
+    filled(tmp_path)
+    older = path.read_bytes()
+    with opened(tmp_path) as file:
+        file.append_state({"n": 4})
+        log = path.with_name("s.sqlite-wal").read_bytes()
+    if damage == "log":
+        path.with_name("s.sqlite-wal").write_bytes(log[:2000])
+    path.write_bytes(older)
+    known = read_head_file(head_path(path))
+    request.getfixturevalue("newer_release")
+    with pytest.raises(CheckpointCorrupt, match="versions 4 to 4 were saved but are missing"):
+        migrate_session(path, "s")
+    assert read_head_file(head_path(path)) == known
+    assert path.read_bytes() == older
+    assert damage != "log" or path.with_name("s.sqlite-wal").stat().st_size == 2000
+
+
+@pytest.mark.parametrize(
+    ("key", "name", "code"),
+    [
+        (None, "s", "key_missing"),
+        (b"x" * 32, "s", "wrong_key"),
+        (b"k" * 32, "t", "other_session"),
+    ],
+)
+def test_a_migration_with_the_wrong_key_or_name_says_so(
+    tmp_path: Path, request: pytest.FixtureRequest, key: bytes | None, name: str, code: str
+) -> None:
+    filled(tmp_path, key=b"k" * 32)
+    request.getfixturevalue("newer_release")
+    with pytest.raises(StorageError) as caught:
+        migrate_session(session_path(tmp_path, "s"), name, key=key)
+    assert caught.value.code == code
 
 
 def test_what_cannot_be_migrated_is_said(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -66,6 +67,26 @@ def test_a_lock_file_that_was_deleted_is_no_lock(tmp_path: Path) -> None:
     first.acquire()
     assert (tmp_path / "l").exists()
     first.close()
+
+
+def test_a_lock_that_was_forgotten_is_let_go(tmp_path: Path) -> None:
+    lock, other = FileLock(tmp_path / "l"), FileLock(tmp_path / "l")
+    lock.acquire()
+    del lock
+    gc.collect()
+    other.acquire(timeout_seconds=0.0)
+    other.close()
+
+
+def test_a_write_that_ends_early_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with FileLock(tmp_path / "l") as lock:
+        monkeypatch.setattr(os, "write", lambda _, data: len(data) - 1)
+        with pytest.raises(OSError, match="No space"):
+            lock.write(b"12", 0, sync=True)
+        monkeypatch.undo()
+    lock.close()
 
 
 def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:

@@ -114,8 +114,23 @@ def test_the_journal_of_runs_that_ended_goes_and_that_of_others_stays(
         assert [each.run_id for each in file.records()] == ["b", "c", "c", "b"]  # too young
         clock.advance(1)
         file.prune(created_before=clock.now())
-        assert file.records() == []
+        assert [each.run_id for each in file.records()] == ["c", "c", "b"]  # c can be resumed
         file.append_records([record("d", "run_started")])
+        file.prune(created_before=clock.now())
+        assert [each.run_id for each in file.records()] == ["d"]
         file.verify()
     with SessionFile.open(path, session_id="s") as file:
         assert [each.run_id for each in file.records()] == ["d"]
+
+
+def test_nothing_is_deleted_where_what_stays_could_not_be_checked_any_more(
+    path: Path, clock: VirtualClock
+) -> None:
+    grouped(path, clock).close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE frames SET chain_sha256=zeroblob(32) WHERE version=4")
+    connection.close()
+    with SessionFile.open(path, session_id="s") as file:
+        with pytest.raises(CheckpointCorrupt, match="version 5 is damaged"):
+            file.prune(keep_versions=1)
+        assert file.load(1) is not None

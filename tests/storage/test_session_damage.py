@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sdk_workflow.exceptions import StorageError
+from sdk_workflow.storage import frames
 from sdk_workflow.storage.encryption import Plain
 from sdk_workflow.storage.errors import CheckpointCorrupt, Damage, SessionNotFound
 from sdk_workflow.storage.frames import Frame, Packer
@@ -258,6 +259,11 @@ def frame(**changes: Any) -> Frame:
         (b'{"set":[["a",0.5,0,0]]}', b"", "not a list of changes"),
         (b'{"set":[[1,0,0,0]]}', b"", "not a list of changes"),
         (b"[", b"", "not JSON"),
+        (b"[" * 100_000, b"", "not JSON"),
+        (b'{"set":[["a",0,0,1]],"order":["a",1]}', b"1", "not a list of changes"),
+        (b'{"set":[],"order":7}', b"", "not a list of changes"),
+        (b'{"set":[],"drop":[["a"]]}', b"", "not a list of changes"),
+        (b'{"set":[],"drop":7}', b"", "not a list of changes"),
     ],
 )
 def test_a_frame_that_makes_no_sense_is_damage(header: bytes, rest: bytes, said: str) -> None:
@@ -265,6 +271,22 @@ def test_a_frame_that_makes_no_sense_is_damage(header: bytes, rest: bytes, said:
     replay = Packer(session_id="s", codec=0, sealer=Plain()).replay()
     with pytest.raises(Damage, match=said):
         replay.apply(frame(payload=raw, raw_bytes=len(raw)))
+
+
+def test_changes_that_add_up_to_a_bomb_are_damage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each delta inflates to what a version may hold; only together they are too much."""
+    monkeypatch.setattr(frames, "MAX_RAW_BYTES", 1000)
+    replay = Packer(session_id="s", codec=0, sealer=Plain()).replay()
+
+    def grow(version: int, key: str) -> None:
+        header = f'{{"set":[["{key}",0,0,400]]}}'.encode()
+        raw = len(header).to_bytes(4, "big") + header + b"x" * 400
+        replay.apply(frame(version=version, kind=1, payload=raw, raw_bytes=len(raw)))
+
+    grow(1, "a")
+    grow(2, "b")
+    with pytest.raises(Damage, match="more than a version may hold"):
+        grow(3, "c")
 
 
 def test_a_frame_without_a_header_is_damage() -> None:

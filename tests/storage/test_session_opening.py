@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sqlite3
 import stat
@@ -11,15 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from sdk_workflow._internal.clock import VirtualClock
 from sdk_workflow.exceptions import StorageError, UsageError
+from sdk_workflow.storage.errors import CheckpointCorrupt, SessionNotFound
 from sdk_workflow.storage.file_lock import FileLock
 from sdk_workflow.storage.session_paths import head_path
+from sdk_workflow.storage.session_tables import SessionTables
 from tests.storage.sessions import filled, make_fail, opened, pragma
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from sdk_workflow._internal.clock import VirtualClock
 
 
 @pytest.mark.parametrize(("durability", "synchronous"), [("full", 2), ("batch", 1), ("off", 0)])
@@ -98,11 +100,102 @@ def test_a_file_that_was_replaced_is_opened_again(path: Path, tmp_path: Path) ->
 def test_a_session_that_was_deleted_starts_anew(path: Path) -> None:
     filled(path, 3)
     path.unlink()
+    head_path(path).unlink()
     with opened(path) as file:
         assert file.load() is None
         assert file.append_state({"n": 1}) == 1
     with opened(path) as file:
         assert file.load() == {"n": 1}
+
+
+@pytest.mark.parametrize("left", ["head", "log"])
+def test_a_file_that_was_lost_is_noticed_and_never_made_anew(path: Path, left: str) -> None:
+    with opened(path) as file:
+        file.append_state({"n": 1})
+        file.append_state({"n": 2})
+        if left == "head":
+            file.connection._drop()
+        path.unlink()
+        if left == "log":
+            head_path(path).unlink()
+        for look in (file.load, lambda: file.append_state({}), file.versions):
+            with pytest.raises(CheckpointCorrupt, match="the file is gone"):
+                look()
+    for options in ({}, {"create": False}, {"read_only": True}):
+        with pytest.raises(CheckpointCorrupt, match="saved in it"):
+            opened(path, **options)
+    assert not path.exists()
+
+
+def test_reading_never_creates_what_was_deleted_and_writing_does(path: Path) -> None:
+    with opened(path) as file:
+        file.append_state({"n": 1})
+        file.connection._drop()
+        path.unlink()
+        head_path(path).unlink()
+        with pytest.raises(SessionNotFound):
+            file.load()
+        assert not path.exists()
+        assert file.append_state({"n": 2}) == 1
+
+
+def test_a_file_that_cannot_be_finished_leaves_nothing_behind(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(SessionTables, "create", failing)
+    with pytest.raises(StorageError) as caught:
+        opened(path)
+    assert caught.value.code == "disk_full"
+    assert [each.name for each in path.parent.iterdir()] == ["s.head"]
+
+
+def test_a_folder_that_cannot_be_written_to_is_read(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled(path, 2)
+    head_path(path).touch()
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with opened(path) as file:
+        assert file.load() == {"n": 1, "turns": [0]}
+        assert [each.name for each in path.parent.iterdir() if "-shm" in each.name] == []
+        with pytest.raises(StorageError) as caught:
+            file.append_state({})
+        assert caught.value.code == "read_only"
+
+
+def test_closing_waits_for_nobody(path: Path) -> None:
+    """A process that was refused says so at once, however long the other one runs."""
+    with opened(path) as mine:
+        mine.append_state({"n": 1})
+        mine.claim()
+        clock = VirtualClock()
+        other = opened(path, clock=clock)
+        other.close()
+        assert clock.monotonic() == VirtualClock().monotonic()
+        assert mine.append_state({"n": 2}) == 2
+
+
+def test_what_is_forgotten_without_closing_is_let_go(path: Path) -> None:
+    file = opened(path)
+    file.append_state({"n": 1})
+    file.claim()
+    del file
+    gc.collect()
+    with opened(path, lock_timeout_seconds=0.0) as again:
+        again.claim()
+        assert again.append_state({"n": 2}) == 2
+
+
+def test_batch_syncs_the_next_save_where_one_failed(path: Path, clock: VirtualClock) -> None:
+    with opened(path, durability="batch", clock=clock) as file:
+        make_fail(file, "COMMIT", "disk I/O error")
+        with pytest.raises(StorageError):
+            file.append_state({})
+        file.append_state({})
+        assert pragma(file, "synchronous") == 2
 
 
 def test_another_history_of_the_same_length_is_not_taken_for_the_remembered_one(
@@ -187,6 +280,25 @@ def test_parent_and_child_of_a_fork_both_go_on(path: Path) -> None:
             {"by": "parent"},
         ]
         file.verify()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_claim_stays_with_the_parent_of_a_fork(path: Path) -> None:
+    with opened(path) as file:
+        file.append_state({"n": 1})
+        file.claim()
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                file.claim()
+            except StorageError as error:
+                code = 0 if error.code == "session_in_use" else 2
+            finally:
+                os._exit(code)
+        assert os.waitpid(child, 0)[1] == 0
+        assert file.append_state({"n": 2}) == 2
 
 
 def test_a_full_disk_is_said_and_loses_nothing(path: Path) -> None:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import hashlib
 import stat
 import sys
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -54,6 +56,15 @@ def test_an_id_that_is_not_plainly_harmless_never_reaches_a_path(
         assert str(caught.value).isascii()
 
 
+def test_an_id_is_the_text_that_was_checked_whatever_it_says_of_itself(tmp_path: Path) -> None:
+    class Names(str, Enum):
+        REVIEW = "review"
+
+    assert str(Names.REVIEW) != "review"
+    assert type(check_session_id(Names.REVIEW)) is str
+    assert session_path(tmp_path, Names.REVIEW).name == "review.sqlite"
+
+
 @given(st.from_regex(r"[a-z0-9_-]{1,128}", fullmatch=True))
 def test_a_harmless_id_stays_inside_the_state_folder(session_id: str) -> None:
     from pathlib import Path
@@ -77,6 +88,9 @@ def test_only_files_that_sessions_could_have_are_listed(tmp_path: Path) -> None:
     (session_path(tmp_path, "a").parent / "B.sqlite").touch()
     (session_path(tmp_path, "a").parent / ".a.sqlite.new").touch()
     (tmp_path / "sessions" / "a.sqlite").touch()
+    device = tmp_path / "sessions" / hashlib.sha256(b"con").hexdigest()[:2] / "con.sqlite"
+    make_private_folder(device.parent)
+    device.touch()
     assert sorted(session_files(tmp_path)) == expected
 
 
