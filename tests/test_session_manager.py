@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import functools
+import hashlib
 import io
 import json
 import logging
@@ -29,7 +30,7 @@ from sdk_workflow.storage import session_inbox, session_store
 from sdk_workflow.storage.session_file import SessionFile
 from sdk_workflow.storage.session_info import MAX_TAGS, cleaned, iso_time
 from sdk_workflow.storage.session_paths import head_path, session_path
-from sdk_workflow.storage.session_record import record_path
+from sdk_workflow.storage.session_record import pack_info, record_path
 from sdk_workflow.types import Call, Reply, RunResult, Usage
 
 if TYPE_CHECKING:
@@ -224,6 +225,16 @@ def test_tags_are_a_list_of_a_few_names(sessions: SessionManager) -> None:
     with pytest.raises(UsageError, match="33 tags"):
         sessions.tag_session("a", ["one more"])
     assert len(sessions.get_session("a").tags) == MAX_TAGS
+
+
+def test_text_is_the_same_however_its_accents_are_written(sessions: SessionManager) -> None:
+    sessions.start_session("cafe\u0301", session_id="a", tags=["caf\u00e9", "cafe\u0301"])
+    feed(sessions, started("b", text="Ein Cafe\u0301"))
+
+    assert sessions.get_session("a").tags == ("caf\u00e9",)
+    assert len(sessions.search_sessions({"tags": ["cafe\u0301"]})) == 1
+    assert len(sessions.search_sessions({"text": "caf\u00e9"})) == 2
+    assert len(sessions.search_sessions({"text": "CAFE\u0301"})) == 2
 
 
 def test_a_tag_that_is_there_already_changes_no_time(
@@ -439,6 +450,54 @@ def test_what_cannot_be_written_now_is_written_later(
     assert [info.turns for info in sessions.search_sessions()] == [1]
     warnings = [record for record in caplog.records if "could not be written" in record.message]
     assert len(warnings) == 1
+
+
+def test_figures_beyond_all_measure_neither_stop_the_writer_nor_spoil_the_sums(
+    sessions: SessionManager,
+) -> None:
+    feed(sessions, started(), finished(tokens=10**30, turns=10**30), started("b"), finished("b"))
+
+    assert sessions.get_session("a").spent.input_tokens == 10**30
+    assert [info.session_id for info in sessions.search_sessions({"sort": "-tokens"})] == ["a", "b"]
+    page = sessions.search_sessions({"sort": "-turns", "limit": 1})
+    rest = sessions.search_sessions({"sort": "-turns", "cursor": page.next_cursor})
+    assert [info.session_id for info in rest] == ["b"]
+    assert sessions.get_session_analytics().tokens == 10**12 + 11
+    assert sessions.get_session_analytics().write_failures == 0
+
+
+def test_a_session_that_was_deleted_under_a_run_is_begun_anew(
+    sessions: SessionManager, tmp_path: Path, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feed(sessions, started(), finished())
+    sessions.get_session("a")
+    clock.advance(DAY)
+    submit = sessions._inbox._writer.submit
+    with monkeypatch.context() as patched:
+        patched.setattr(sessions._inbox._writer, "submit", lambda _task: True)
+        feed(sessions, started(text="Again"), finished())
+        with SessionManager(tmp_path, clock=clock) as other:
+            assert other.cleanup_sessions(0.5) == 1
+    submit(sessions._inbox._work)
+
+    info = sessions.get_session("a")
+
+    assert (info.status, info.title, info.turns) == ("completed", "Again", 1)
+    assert info.started_at == iso_time(clock.now())
+
+
+def test_a_record_of_a_later_release_holds_up_no_other_session(
+    sessions: SessionManager, tmp_path: Path
+) -> None:
+    feed(sessions, started(), finished())
+    later = pack_info(sessions.get_session("a")).replace(b'"schema":1', b'"schema":2')
+    body = later[later.index(b'"record":') + 9 : -2]
+    check = hashlib.sha256(body).hexdigest()[:16].encode()
+    record_path(tmp_path, "a").write_bytes(b'{"check":"' + check + b'","record":' + body + b"}\n")
+
+    feed(sessions, started(), started("b"))
+
+    assert [info.session_id for info in sessions.list_active_sessions()] == ["b"]
 
 
 def test_a_disk_that_fails_for_long_costs_the_oldest_changes_and_no_memory(

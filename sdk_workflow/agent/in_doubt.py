@@ -26,7 +26,7 @@ async def settle(
     """Return the result of a call in doubt; None where it is to be run again.
 
     Args:
-        call: The call.
+        call: The call as it was run.
         key: Its idempotency key.
         noted: The effect class that the tool had when it was called.
         dispatcher: Knows the tool as it is now, and asks its `reconcile`.

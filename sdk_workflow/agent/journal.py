@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -106,28 +107,36 @@ class RunRecorder:
         """Return the effect class of a call that was under way at the crash; None where it was not."""
         return self.earlier.intents.get((self._step, call.id)) if self.earlier else None
 
+    def as_run(self, call: ToolCall) -> ToolCall:
+        """Return a call that was under way at the crash as interceptors had left it."""
+        changed = self.earlier.changed.get((self._step, call.id)) if self.earlier else None
+        return call if changed is None else replace(call, **changed)
+
     def key_of(self, call: ToolCall) -> str:
         """Return the idempotency key of a call."""
         return f"{self._place}/{self._step}/{call.id}"
 
-    async def intend_tool(self, call: ToolCall, tool: Tool) -> None:
-        """Write that a tool is about to run; the disk knows when this returns."""
+    async def intend_tool(self, call: ToolCall, tool: Tool, as_run: ToolCall) -> None:
+        """Write that a tool is about to run; the disk knows when this returns.
+
+        Args:
+            call: The call that the model has asked for.
+            tool: The tool.
+            as_run: The call as interceptors left it.
+        """
         if self._journal is None:
             return
-        arguments = json.dumps(dict(call.input), sort_keys=True, default=repr)
+        arguments = json.dumps(dict(as_run.input), sort_keys=True, default=repr)
         body = {
-            "name": call.name,
+            "name": as_run.name,
             "effect": tool.effect,
             "arguments_sha256": hashlib.sha256(arguments.encode()).hexdigest(),
             "idempotency_key": self.key_of(call),
         }
-        self._note("tool_intent", call.id, body)
-        intent = self._waiting[-1]
-        try:
-            await self._write()
-        except BaseException:
-            self._waiting = [record for record in self._waiting if record is not intent]
-            raise  # the tool does not run: nothing of it may be in doubt
+        if as_run != call:  # else they are in the model's reply already
+            body["arguments"] = json.loads(arguments)
+        # Where this is not written, the tool does not run: nothing of it may be in doubt.
+        await self._write_or_forget("tool_intent", call.id, body=body)
 
     async def finish_tool(self, call: ToolCall, result: ToolResult, duration_ms: float) -> None:
         """Note a tool's result; it is written now if other tools of the reply still run."""
@@ -140,8 +149,8 @@ class RunRecorder:
 
     async def finish(self, stop_reason: str | None, state: Mapping[str, Any]) -> None:
         """Write the end of the run together with the checkpoint of the session's state."""
-        self._note("run_finished", body={"stop_reason": stop_reason})
-        await self._write(state)
+        # An end without its checkpoint would lose the run: nothing would be left to resume.
+        await self._write_or_forget("run_finished", body={"stop_reason": stop_reason}, state=state)
 
     def fail(self, error: BaseException) -> bool:
         """Write what waits, and why the run stopped; return whether it can be resumed.
@@ -167,6 +176,23 @@ class RunRecorder:
         step = max(self._step, 0)
         record = JournalRecord(run_id=self._run_id, step=step, kind=kind, key=key, body=body or {})
         self._waiting.append(record)
+
+    async def _write_or_forget(
+        self,
+        kind: JournalKind,
+        key: str = "",
+        *,
+        body: Mapping[str, Any],
+        state: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Write a record with all that waits; where that fails, it is as if it had not been noted."""
+        self._note(kind, key, body)
+        record = self._waiting[-1] if self._waiting else None
+        try:
+            await self._write(state)
+        except BaseException:
+            self._waiting = [waiting for waiting in self._waiting if waiting is not record]
+            raise
 
     async def _write(self, state: Mapping[str, Any] | None = None) -> None:
         """Write all that waits; tools that come at the same time share a sync.

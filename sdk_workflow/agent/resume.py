@@ -49,6 +49,7 @@ class UnfinishedRun:
         replies: What the model has answered so far, by step.
         attempts: By step, how often the model was asked.
         intents: By step and call, the effect class of each tool call that was about to run.
+        changed: By step and call, name and input of those that interceptors had changed.
         results: By step and call, the tool calls that have finished.
     """
 
@@ -58,6 +59,7 @@ class UnfinishedRun:
     replies: list[Reply] = field(default_factory=list)
     attempts: dict[int, int] = field(default_factory=dict)
     intents: dict[tuple[int, str], EffectClass] = field(default_factory=dict)
+    changed: dict[tuple[int, str], Mapping[str, Any]] = field(default_factory=dict)
     results: dict[tuple[int, str], RecordedResult] = field(default_factory=dict)
 
     @property
@@ -141,7 +143,8 @@ def restore(state: Mapping[str, Any] | None, records: Sequence[JournalRecord]) -
         records: Its whole journal, in order.
 
     Raises:
-        StorageError: If the checkpoint was not written by a session.
+        StorageError: If the checkpoint was not written by a session, or a record by a release
+            that writes other ones.
 
     Example:
         >>> restore({"history": [{"role": "user", "content": "Hi"}]}, []).history
@@ -151,10 +154,13 @@ def restore(state: Mapping[str, Any] | None, records: Sequence[JournalRecord]) -
         return Restored()
     facts = dict(state)
     history = _checked_history(facts.pop("history", None))
+    usage, turns = facts.pop("usage", {}), facts.pop("turns", 0)
+    if not isinstance(usage, dict) or type(turns) is not int:
+        raise _not_a_session("its 'usage' is no object, or its 'turns' no whole number")
     return Restored(
         history=tuple(paired(history)),
-        usage=Usage.from_api(facts.pop("usage", {})),
-        turns=facts.pop("turns", 0),
+        usage=Usage.from_api(usage),
+        turns=turns,
         facts=facts,
         unfinished=_last_run(records),
     )
@@ -162,36 +168,60 @@ def restore(state: Mapping[str, Any] | None, records: Sequence[JournalRecord]) -
 
 def _checked_history(value: Any) -> list[Message]:
     if not isinstance(value, list) or not all(_is_message(item) for item in value):
-        raise StorageError(
-            "The last checkpoint of the session holds no list of messages under 'history', so it "
-            "was not written by a session.",
-            code="not_a_session",
-            hint="Give the session another id, or load the checkpoint with CheckpointManager.",
-        )
+        raise _not_a_session("it holds no list of messages under 'history'")
     return value
+
+
+def _not_a_session(why: str) -> StorageError:
+    return StorageError(
+        f"The last checkpoint of the session was not written by a session: {why}.",
+        code="not_a_session",
+        hint="Give the session another id, or load the checkpoint with CheckpointManager.",
+    )
 
 
 def _is_message(item: Any) -> bool:
     if not isinstance(item, dict) or item.get("role") not in _ROLES:
         return False
     content = item.get("content")
-    return isinstance(content, str) or (
-        isinstance(content, list) and all(isinstance(block, dict) for block in content)
-    )
+    return isinstance(content, str) or (isinstance(content, list) and all(map(_is_block, content)))
+
+
+def _is_block(item: Any) -> bool:
+    if not isinstance(item, dict):
+        return False
+    return item.get("type") != "tool_use" or isinstance(item.get("id"), str)
 
 
 def _last_run(records: Sequence[JournalRecord]) -> UnfinishedRun | None:
     """Return the run that was begun last; None where it has finished."""
     run: UnfinishedRun | None = None
+    begun: set[str] = set()
     for record in records:
-        if record.kind == "run_started":
-            if run is None or run.run_id != record.run_id:  # a record may be there twice
-                run = UnfinishedRun(run_id=record.run_id, **record.body)
-        elif run is not None and record.run_id == run.run_id:
-            if record.kind == "run_finished":
-                run = None
-            else:
-                _take(run, record)
+        if record.kind == "run_started" and record.run_id in begun:
+            continue  # a record may be there twice
+        begun.add(record.run_id)
+        try:
+            run = _after(run, record)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise StorageError(
+                f"A record of run {record.run_id!r} ({record.kind}) is not one that this release "
+                f"writes: {type(error).__name__}: {error}.",
+                code="journal_not_known",
+                hint="Resume the session with the release that has written it.",
+            ) from error
+    return run
+
+
+def _after(run: UnfinishedRun | None, record: JournalRecord) -> UnfinishedRun | None:
+    if record.kind == "run_started":
+        text, options = record.body["text"], record.body["options"]
+        return UnfinishedRun(run_id=record.run_id, text=text, options=options)
+    if run is None or record.run_id != run.run_id:
+        return run
+    if record.kind == "run_finished":
+        return None
+    _take(run, record)
     return run
 
 
@@ -201,6 +231,9 @@ def _take(run: UnfinishedRun, record: JournalRecord) -> None:
     elif record.kind == "model_result" and record.step == len(run.replies):
         run.replies.append(reply_of(record.body))
     elif record.kind == "tool_intent":
-        run.intents[record.step, record.key] = record.body["effect"]
+        place = record.step, record.key
+        run.intents[place] = record.body["effect"]
+        if "arguments" in record.body:
+            run.changed[place] = {"name": record.body["name"], "input": record.body["arguments"]}
     elif record.kind == "tool_result":
         run.results[record.step, record.key] = result_of(record.key, record.body)

@@ -94,17 +94,12 @@ class ToolRunner:
         key = recorder.key_of(call)
         noted = recorder.doubtful_effect(call)
         if noted is not None:
-            settled = await settle(
-                call,
-                key,
-                noted,
-                dispatcher=self._dispatcher,
-            )
+            settled = await settle(recorder.as_run(call), key, noted, dispatcher=self._dispatcher)
             if settled is not None:
                 return settled
 
-        async def write_intent(tool: Tool) -> None:
-            await recorder.intend_tool(call, tool)
+        async def write_intent(tool: Tool, as_run: ToolCall) -> None:
+            await recorder.intend_tool(call, tool, as_run)
 
         with keyed(key):
             return await self._dispatcher.dispatch(call, before_run=write_intent)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +35,10 @@ _HEADINGS = ("ID", "STATUS", "LAST USED", "TURNS", "COST", "MODEL", "TAGS", "TIT
 _RIGHT = frozenset({"TURNS", "COST"})
 _SHORTENED = frozenset({"MODEL", "TAGS", "TITLE"})
 _LEFT_OUT_FIRST = frozenset({"MODEL", "TAGS"})
+_BY_WEIGHT = ("ID", "STATUS", "TITLE", "LAST USED", "COST", "TURNS", "MODEL", "TAGS")
 _WIDE = 110
+_GAP = 2  # columns between two of them
+_BEGINNING = 10
 _PAGING = frozenset({"sort", "limit"})
 _SECONDS = 19  # characters of an ISO time up to its seconds
 
@@ -187,31 +191,41 @@ def _lines(rows: Sequence[Sequence[str]]) -> str:
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:
-    from rich.console import Console as RichConsole
-    from rich.table import Table
-    from rich.text import Text
+    from rich.cells import cell_len, set_cell_size
 
-    # Without colours: a result on a terminal is freed of all control characters.
-    console = RichConsole(color_system=None, highlight=False)
-    table = Table(box=None, pad_edge=False)
-    shown = [
-        index
-        for index, name in enumerate(_HEADINGS)
-        if console.width >= _WIDE or name not in _LEFT_OUT_FIRST
-    ]
-    for index in shown:
-        # Ids and figures are shown whole; of what remains, the beginning is enough.
-        name = _HEADINGS[index]
-        width = max(len(row[index]) for row in (_HEADINGS, *rows))
-        table.add_column(
-            name,
-            justify="right" if name in _RIGHT else "left",
-            no_wrap=True,
-            overflow="ellipsis",
-            min_width=len(name) if name in _SHORTENED else width,
-        )
-    for row in rows:
-        table.add_row(*(Text(row[index]) for index in shown))  # brackets are no markup
-    with console.capture() as capture:
-        console.print(table)
-    return capture.get().rstrip("\n")
+    def fitted(text: str, index: int) -> str:
+        width = widths[index]
+        if cell_len(text) > width:
+            return f"{set_cell_size(text, width - 1)}…"
+        return text.rjust(width) if _HEADINGS[index] in _RIGHT else set_cell_size(text, width)
+
+    width = shutil.get_terminal_size().columns
+    whole = [max(map(cell_len, column)) for column in zip(_HEADINGS, *rows, strict=True)]
+    widths = _widths(whole, width)
+    if len(widths) == 1:  # a narrow terminal may break an id, but nothing of it is left out
+        return _lines([(row[0],) for row in rows])
+    gap = " " * _GAP
+    return "\n".join(
+        gap.join(fitted(row[index], index) for index in widths).rstrip()
+        for row in (_HEADINGS, *rows)
+    )
+
+
+def _widths(whole: Sequence[int], width: int) -> dict[int, int]:
+    """Return the columns that a terminal has room for, in their order, and how wide each is.
+
+    The id is always among them. Figures are shown whole, of words at least the beginning.
+    """
+    shown: dict[int, int] = {}
+    room = width + _GAP
+    for name in _BY_WEIGHT:
+        index = _HEADINGS.index(name)
+        least = min(whole[index], _BEGINNING) if name in _SHORTENED else whole[index]
+        fits = room >= least + _GAP and (width >= _WIDE or name not in _LEFT_OUT_FIRST)
+        if fits or not shown:
+            shown[index] = least
+            room -= least + _GAP
+    for index, least in shown.items():  # what is left goes to words that were cut
+        shown[index] = min(whole[index], least + max(room, 0))
+        room -= shown[index] - least
+    return dict(sorted(shown.items()))

@@ -229,13 +229,8 @@ class SessionManager:
             StorageError: If the catalogue can neither be read nor made.
         """
         self._inbox.settle()
-        names = ("status", "model", "archived")
-        nothing: dict[str, dict[str, dict[str, int]]] = {name: {} for name in names}
-        sums = self._store.read(
-            lambda rows: {name: rows.sums(name) for name in names}, empty=nothing
-        )
         return analytics_of(
-            sums,
+            self._store.sums(),
             hook_failures=self._hooks.failure_count,
             write_failures=self._inbox.failure_count,
         )
@@ -374,7 +369,11 @@ class SessionManager:
             seen[:] = [info]
             return with_head(self._home, change(info))
 
-        after = self._store.change(name, noted, base=base)
+        try:
+            after = self._store.change(name, noted, base=base)
+        except SessionNotFound:  # deleted since the change was told of
+            base = SessionInfo(session_id=name, started_at=iso_time(self._clock.now()))
+            after = self._store.change(name, noted, base=base)
         self._fire_change(None if seen[0] is base else seen[0], after)
 
     def _fire_change(self, before: SessionInfo | None, after: SessionInfo) -> None:

@@ -9,7 +9,7 @@ write-ahead log where one connection commits while another one moves the log (sq
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from threading import RLock
 from typing import TYPE_CHECKING, TypeVar
 
@@ -50,11 +50,13 @@ class CatalogWriting:
     Args:
         catalog: The catalogue, locked.
         rows: Its tables, inside a transaction.
+        left: Sessions of the transaction that a writer before has left behind.
     """
 
-    def __init__(self, catalog: CatalogFile, rows: CatalogRows) -> None:
+    def __init__(self, catalog: CatalogFile, rows: CatalogRows, left: list[str]) -> None:
         self._catalog = catalog
         self._rows = rows
+        self._left = left
         self._noted: list[str] = []
 
     def get(self, session_id: str, *, base: SessionInfo | None = None) -> SessionInfo | None:
@@ -85,7 +87,7 @@ class CatalogWriting:
     def note(self, session_id: str) -> None:
         """Leave word that a session's files are about to change, in case this process dies."""
         self._noted.append(session_id)
-        self._catalog.note_unfinished(self._noted)
+        self._catalog.note_unfinished([*self._left, *self._noted])
 
     @property
     def has_written(self) -> bool:
@@ -242,10 +244,11 @@ class CatalogFile:
         import sqlite3
 
         rows = CatalogRows(connection)
-        writing = CatalogWriting(self, rows)
+        left = self._noted()
+        writing = CatalogWriting(self, rows, left)
         try:
             connection.execute("BEGIN IMMEDIATE")
-            mended = self._mend(rows)
+            self._mend(rows, left)
             result = change(writing)
         except (Damage, sqlite3.DatabaseError) as error:
             damage = self._damage_in(error)
@@ -264,7 +267,7 @@ class CatalogFile:
                 f"The catalogue {str(self.path)!r} lags behind until its next use: {error}"
             )
             return result
-        if mended or writing.has_written:
+        if left or writing.has_written:
             self.note_unfinished([])
         return result
 
@@ -272,10 +275,8 @@ class CatalogFile:
         try:
             with storage_errors(self.path):
                 raise error
-        except Damage as damage:
-            return damage
-        except StorageError:
-            return None
+        except (Damage, StorageError) as meaning:
+            return meaning if isinstance(meaning, Damage) else None
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:
@@ -337,17 +338,20 @@ class CatalogFile:
         except FileNotFoundError:
             return []
 
-    def _mend(self, rows: CatalogRows) -> bool:
-        """Do what a writer that died has left to do; return whether there was anything."""
-        noted = self._noted()
-        for session_id in noted:
-            with suppress(UsageError):  # the note is torn: what it names is no session
+    def _mend(self, rows: CatalogRows, session_ids: list[str]) -> None:
+        """Do what a writer that died has left to do."""
+        for session_id in session_ids:
+            try:
                 info = self.look_up(session_id)
-                if info is None:
-                    rows.delete(session_id)
-                else:
-                    rows.put(info)
-        return bool(noted)
+            except UsageError:  # the note is torn: what it names is no session
+                continue
+            except StorageError as error:  # one session must not close the catalogue to all others
+                self._on_notice(f"Of session {session_id!r} the catalogue may lag behind: {error}")
+                continue
+            if info is None:
+                rows.delete(session_id)
+            else:
+                rows.put(info)
 
     def _make_first(self) -> None:
         """Make a catalogue where there is none; another process may be doing the same."""

@@ -10,6 +10,8 @@ import binascii
 import hashlib
 import json
 import math
+import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -17,13 +19,22 @@ from typing import TYPE_CHECKING, Any
 from sdk_workflow._internal.suggest import did_you_mean
 from sdk_workflow.exceptions import UsageError
 from sdk_workflow.storage.session_info import check_status, check_tags, iso_time
+from sdk_workflow.storage.session_paths import check_session_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from sdk_workflow.storage.session_info import SessionInfo
 
-__all__ = ["SORTS", "Condition", "SessionQuery", "cursor_after", "parse_filters"]
+__all__ = [
+    "SORTS",
+    "Condition",
+    "SessionQuery",
+    "cursor_after",
+    "parse_filters",
+    "searched_text",
+    "sort_values",
+]
 
 SORTS = ("updated", "started", "cost", "turns", "tokens")
 """What a list can be sorted by; with "-" before it the greatest comes first."""
@@ -35,6 +46,8 @@ _MAX_WORD = 200
 _MAX_SHOWN = 60
 _PICO_PER_USD = 10**12
 _GREATEST_PICO = 2**63 - 1
+_GREATEST_USD = _GREATEST_PICO // _PICO_PER_USD
+_GREATEST_COUNT = 10**12  # the sum of a million such sessions still fits into 64 bits
 _COLUMNS = {
     "updated": "updated_at",
     "started": "started_at",
@@ -88,6 +101,11 @@ def parse_filters(filters: Mapping[str, Any]) -> SessionQuery:
         >>> parse_filters({"status": "failed", "sort": "cost"}).column
         'cost_pico'
     """
+    if not isinstance(filters, Mapping):
+        raise UsageError(
+            f"The filters are of type {type(filters).__name__}.",
+            hint="Give a dictionary, such as {'status': 'failed'}.",
+        )
     given = {name: value for name, value in filters.items() if value is not None}
     known = (*_CONDITIONS, "text", "sort", "limit", "cursor")
     for name in given:
@@ -113,7 +131,7 @@ def parse_filters(filters: Mapping[str, Any]) -> SessionQuery:
         column=column,
         descending=descending,
         limit=_limit(given.get("limit", _DEFAULT_LIMIT)),
-        after=_after(given["cursor"], digest) if "cursor" in given else None,
+        after=_after(given["cursor"], digest, column) if "cursor" in given else None,
         digest=digest,
     )
 
@@ -129,15 +147,24 @@ def cursor_after(query: SessionQuery, last: SessionInfo) -> str:
 
 def sort_value(query: SessionQuery, info: SessionInfo) -> Value:
     """Return what a session is sorted by."""
+    return sort_values(info)[query.column]
+
+
+def sort_values(info: SessionInfo) -> dict[str, Value]:
+    """Return all that sessions are sorted by, within what the catalogue can hold and add up."""
     spent = info.spent
-    values: dict[str, Value] = {
+    return {
         "updated_at": info.updated_at,
         "started_at": info.started_at,
-        "cost_pico": min(spent.cost_pico, _GREATEST_PICO),
-        "turns": spent.turns,
-        "tokens": spent.input_tokens + spent.output_tokens,
+        "cost_pico": _within(spent.cost_pico, _GREATEST_PICO),
+        "turns": _within(spent.turns, _GREATEST_COUNT),
+        "tokens": _within(spent.input_tokens + spent.output_tokens, _GREATEST_COUNT),
     }
-    return values[query.column]
+
+
+def searched_text(text: str) -> str:
+    """Return text as it is searched: upper and lower case alike, composed or not, in any alphabet."""
+    return unicodedata.normalize("NFC", text.casefold())
 
 
 def _column(sql: str, value: Value) -> Condition:
@@ -208,7 +235,7 @@ def _text(name: str, value: object) -> str:
 
 
 def _words(value: object) -> tuple[str, ...]:
-    words = _text("text", value).replace("\0", " ").casefold().split()
+    words = searched_text(_text("text", value)).replace("\0", " ").split()
     if len(words) > _MAX_WORDS or any(len(word) > _MAX_WORD for word in words):
         raise UsageError(
             f"text has {len(words):,} words; {_MAX_WORDS} of up to {_MAX_WORD} characters are "
@@ -239,11 +266,17 @@ def _time(name: str, value: object) -> str:
 def _pico(name: str, value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not _is_amount(value):
         raise UsageError(f"{name} is {str(value)[:_MAX_SHOWN]!r}.", hint="Give dollars, 0 or more.")
-    return min(round(value * _PICO_PER_USD), _GREATEST_PICO)
+    if value >= _GREATEST_USD:
+        return _GREATEST_PICO
+    return round(value * _PICO_PER_USD)
 
 
 def _is_amount(value: float) -> bool:
     return value >= 0 and (isinstance(value, int) or math.isfinite(value))
+
+
+def _within(value: int, limit: int) -> int:
+    return max(-limit, min(value, limit))
 
 
 def _order(value: object) -> tuple[str, bool]:
@@ -266,14 +299,15 @@ def _limit(value: object) -> int:
     return value
 
 
-def _after(cursor: object, digest: str) -> tuple[Value, str]:
+def _after(cursor: object, digest: str, column: str) -> tuple[Value, str]:
     try:
         text = _text("cursor", cursor)
         place = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
         found, value, session_id = place
+        check_session_id(session_id)
     except (UsageError, ValueError, TypeError, RecursionError, binascii.Error):
-        found, value, session_id = "", None, None
-    if type(value) not in {str, int} or type(session_id) is not str:
+        found, value, session_id = "", None, ""
+    if not _is_place(value, column):
         raise UsageError(
             f"{str(cursor)[:_MAX_SHOWN]!r} is no cursor.",
             hint="Give the cursor of the page before, or none to begin.",
@@ -284,6 +318,12 @@ def _after(cursor: object, digest: str) -> tuple[Value, str]:
             hint="Repeat the filters of the page before; only limit may change.",
         )
     return value, session_id
+
+
+def _is_place(value: object, column: str) -> bool:
+    if column.endswith("_at"):
+        return isinstance(value, str) and value.isascii()
+    return type(value) is int and abs(value) <= _GREATEST_PICO
 
 
 def _digest(

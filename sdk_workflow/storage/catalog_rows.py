@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
-from sdk_workflow.storage.catalog_query import Condition
+from sdk_workflow.storage.catalog_query import Condition, searched_text, sort_values
 from sdk_workflow.storage.errors import Damage
 from sdk_workflow.storage.session_record import pack_info, unpack_info
 
@@ -55,7 +55,6 @@ _COLUMNS = (
 )
 _FEW = 1000
 _PIECE = 3
-_GREATEST = 2**63 - 1
 _SPLIT = 10**9  # SQLite's sum of whole numbers must stay below 2**63
 
 
@@ -296,25 +295,20 @@ class CatalogRows:
 
 
 def _row_of(info: SessionInfo) -> tuple[Any, ...]:
-    spent = info.spent
+    sorts = sort_values(info)
     return (
         info.session_id,
         info.status,
         info.model or "",
         int(info.archived_at is not None),
-        info.started_at,
-        info.updated_at,
-        min(spent.cost_pico, _GREATEST),
-        spent.turns,
-        spent.input_tokens + spent.output_tokens,
+        *(sorts[name] for name in ("started_at", "updated_at", "cost_pico", "turns", "tokens")),
         _folded(info),
         pack_info(info),
     )
 
 
 def _folded(info: SessionInfo) -> str:
-    """Return what is searched: upper and lower case alike, in any alphabet."""
-    return f"{info.title}\n{info.first_message}".casefold()
+    return searched_text(f"{info.title}\n{info.first_message}")
 
 
 def _sum(record: object) -> int:

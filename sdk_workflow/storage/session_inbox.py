@@ -1,4 +1,4 @@
-"""Changes that wait to be written: taken at once, written in order by a thread, never given up."""
+"""Changes that wait to be written: taken at once, written by a thread, each session's in order."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["SessionInbox"]
 
 _MOST_PENDING = 10_000
+# One session that cannot be written is no reason to keep others waiting; so many are the disk's.
+_MOST_FAILING = 32
 _logger = logging.getLogger("sdk_workflow.sessions")
 
 
@@ -31,13 +33,14 @@ class SessionInbox:
     def put(self, session_id: str, write: Callable[[], object]) -> None:
         """Take what writes a change of a session; it is called soon.
 
-        If it raises a `StorageError`, nothing was written, and it is called again later.
+        If it raises a `StorageError`, nothing was written: it is called again later, and what else
+        is to be written of this session waits for it. Any other error is logged, and its change
+        is given up.
         """
         self._leave_parent()
         with self._lock:
             self._pending.append((session_id, write))
-            if len(self._pending) > _MOST_PENDING:  # the disk has failed for long
-                self._pending.popleft()
+            self._drop_oldest()
         self._writer.submit(self._work)
 
     def settle(self) -> None:
@@ -58,16 +61,33 @@ class SessionInbox:
             self._begin()
 
     def _work(self) -> None:
-        while self._pending:
-            session_id, write = first = self._pending[0]
-            try:
-                write()
-            except StorageError as error:
-                self._note(session_id, error)
-                return  # it stays the first, and is tried again with the next change or question
+        """Try each change once; those that fail are tried again with the next change or question."""
+        failing: set[str] = set()
+        kept: list[tuple[str, Callable[[], object]]] = []
+        while self._pending and len(failing) < _MOST_FAILING:
             with self._lock:
-                if self._pending and self._pending[0] is first:
-                    self._pending.popleft()
+                session_id, write = change = self._pending.popleft()
+            if session_id in failing or not self._is_done(session_id, write):
+                failing.add(session_id)
+                kept.append(change)
+        with self._lock:
+            self._pending.extendleft(reversed(kept))
+            self._drop_oldest()
+
+    def _is_done(self, session_id: str, write: Callable[[], object]) -> bool:
+        try:
+            write()
+        except StorageError as error:
+            self._note(session_id, error)
+            return False
+        except Exception:
+            self.failure_count += 1
+            _logger.exception("What is known of session %s is lost in part.", session_id)
+        return True
+
+    def _drop_oldest(self) -> None:
+        while len(self._pending) > _MOST_PENDING:  # the disk has failed for long
+            self._pending.popleft()
 
     def _note(self, session_id: str, error: StorageError) -> None:
         self.failure_count += 1

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import unicodedata
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import Any, Literal, get_args
@@ -320,4 +321,5 @@ def _checked(what: str, text: object, limit: int) -> str:
             f"{what} {ascii(text)[:_SHOWN]} holds characters that cannot be printed.",
             hint="Leave out line breaks, control characters and halves of surrogate pairs.",
         )
-    return text.strip()
+    # Composed, so that two tags that look alike are one: macOS writes an accent by itself.
+    return unicodedata.normalize("NFC", text.strip())

@@ -86,6 +86,16 @@ class SessionStore:
             page.next_cursor = cursor_after(query, page[-1])
         return page
 
+    def sums(self) -> dict[str, dict[str, dict[str, int]]]:
+        """Return what all sessions add up to, by status, by model and by whether they are put away.
+
+        Raises:
+            StorageError: If the catalogue can neither be read nor made.
+        """
+        names = ("status", "model", "archived")
+        nothing: dict[str, dict[str, dict[str, int]]] = {name: {} for name in names}
+        return self.read(lambda rows: {name: rows.sums(name) for name in names}, empty=nothing)
+
     def find(self, session_id: str) -> SessionInfo | None:
         """Return what a session's own files say; None where there are none.
 

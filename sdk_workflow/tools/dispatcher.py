@@ -6,6 +6,7 @@ wrong becomes a result that the model reads. Only cancellation and exits pass th
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import inspect
 import logging
@@ -108,21 +109,25 @@ class ToolDispatcher:
         self._hooks.append(hook)
 
     async def dispatch(
-        self, call: ToolCall, *, before_run: Callable[[Tool], Awaitable[None]] | None = None
+        self,
+        call: ToolCall,
+        *,
+        before_run: Callable[[Tool, ToolCall], Awaitable[None]] | None = None,
     ) -> ToolResult:
         """Run one call; whatever goes wrong becomes a result with `is_error` set.
 
         Args:
             call: What to run.
-            before_run: Told of the tool when every check has passed, right before it runs; what
-                it raises is raised here, and the tool does not run.
+            before_run: Told of the tool and of the call as the interceptors left it, when every
+                check has passed, right before it runs; what it raises is raised here, and the
+                tool does not run.
         """
         try:
             tool, allowed = await self._admit(call)
         except ToolError as error:
             return _finished(_error_result(call, error), call)
         if before_run is not None:
-            await before_run(tool)
+            await before_run(tool, allowed)
         started = self._clock.monotonic()
         result = await self._execute(tool, allowed)
         _log.debug("Tool %s took %.6f s.", tool.name, self._clock.monotonic() - started)
@@ -196,7 +201,7 @@ class ToolDispatcher:
 
     async def _admit(self, call: ToolCall) -> tuple[Tool, ToolCall]:
         tool = await self._check(call)
-        allowed = call
+        allowed = _copied(call)
         for interceptor in self._interceptors:
             allowed = await _intercept(interceptor, allowed)
         if self._interceptors:  # its arguments may have been changed in place
@@ -274,6 +279,17 @@ async def _apply_hook(
     except Exception:  # noqa: BLE001 - a hook may only look; its failure must not cost the result
         _log.exception("A hook behind tool %s failed; its result stays as it was.", call.name)
         return result
+
+
+def _copied(call: ToolCall) -> ToolCall:
+    """Return a call that can be changed in place: the model's own is part of the history."""
+    try:
+        return dataclasses.replace(call, input=copy.deepcopy(call.input))
+    except RecursionError:
+        raise InvalidToolInput(
+            f"The arguments of tool {call.name!r} are nested too deeply.",
+            hint="Give them in a flatter form.",
+        ) from None
 
 
 def _expect(kind: type[_T], value: Any, default: _T) -> _T:

@@ -635,6 +635,10 @@ async def test_a_checkpoint_of_a_foreign_history_is_made_whole() -> None:
         {"history": [{"role": "system", "content": "Hi"}]},
         {"history": [{"role": "user", "content": None}]},
         {"history": [{"role": "user", "content": ["Hi"]}]},
+        {"history": [{"role": "assistant", "content": [{"type": "tool_use"}]}]},
+        {"history": [], "usage": 12},
+        {"history": [], "usage": None},
+        {"history": [], "turns": "3"},
     ],
 )
 def test_a_checkpoint_that_no_session_wrote_is_refused(state: dict[str, Any]) -> None:
@@ -695,3 +699,39 @@ def test_only_the_last_run_counts_and_a_record_that_is_there_twice_counts_once()
     assert (run.text, run.run_id) == ("Go", "run_1")
     assert [reply.text for reply in run.replies] == ["Half"]
     assert run.usage == text_reply("x").usage
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("run_started", {"prompt": "Go"}),
+        ("model_result", {"text": "Hi"}),
+        ("model_result", {**_text_body(), "content": None}),
+        ("tool_intent", {}),
+        ("tool_result", {"output": "Hi"}),
+    ],
+)
+def test_a_record_that_another_release_has_written_is_an_error_that_says_so(
+    kind: str, body: dict[str, Any]
+) -> None:
+    with pytest.raises(StorageError, match=kind) as caught:
+        restore(STATE, [STARTED, record(kind, "run_1" if kind != "run_started" else "r", **body)])
+    assert caught.value.code == "journal_not_known"
+
+
+def test_what_a_later_release_adds_to_a_record_is_passed_over() -> None:
+    started = record("run_started", text="Go", options={}, tenant="acme")
+
+    run = restore(STATE, [started]).unfinished
+
+    assert run is not None
+    assert run.text == "Go"
+
+
+def test_a_run_whose_beginning_was_written_once_more_too_late_stays_behind() -> None:
+    first = record("run_started", "run_0", text="Old", options={})
+
+    run = restore(STATE, [first, STARTED, first]).unfinished
+    assert run is not None
+    assert run.run_id == "run_1"
+    assert restore(STATE, [first, STARTED, first, record("run_finished")]).unfinished is None

@@ -166,11 +166,14 @@ def test_a_run_is_put_away_brought_back_and_resumed(program: Program, invoke: In
 
     away = invoke("sessions", "archive", "talk")
     refused = invoke("sessions", "resume", "talk", "Go on")
+    not_begun = invoke("run", "--backend", "simulator", "--session", "talk", "Go on")
+    not_resumed = invoke("run", "--backend", "simulator", "--resume", "talk", "Go on")
     back = invoke("sessions", "archive", "--undo", "talk")
     resumed = invoke("sessions", "resume", "talk", "Go on", "--backend", "simulator", "-q")
 
     assert away.out.startswith(str(program.state / "archive"))
-    assert_refused(refused, 2, "put away", "archive --undo talk")
+    for outcome in (refused, not_begun, not_resumed):
+        assert_refused(outcome, 2, "put away", "archive --undo talk")
     assert back.out.startswith(str(program.state / "sessions"))
     assert (resumed.code, resumed.out != "") == (0, True)
 
@@ -209,18 +212,15 @@ def test_a_damaged_catalogue_is_made_anew_and_said_so(kept: Path, invoke: Invoke
     assert "made anew from 2 sessions" in outcome.message
 
 
-@pytest.mark.parametrize(("columns", "left_out"), [("120", set()), ("80", {"MODEL", "TAGS"})])
-@pytest.mark.usefixtures("kept")
-def test_a_terminal_sees_a_table_that_fits(
-    program: Program, columns: str, left_out: set[str]
-) -> None:
+def on_terminal(program: Program, columns: int, *arguments: str) -> list[str]:
+    """Return the lines that a terminal of that width is shown, having checked that they fit."""
     leader, follower = pty.openpty()
     process = subprocess.Popen(
-        [*program.command, "sessions", "list"],
+        [*program.command, *arguments],
         stdin=subprocess.DEVNULL,
         stdout=follower,
         stderr=subprocess.PIPE,
-        env={**program.environment(), "COLUMNS": columns, "TERM": "xterm-256color"},
+        env={**program.environment(), "COLUMNS": str(columns), "TERM": "xterm-256color"},
         cwd=program.folder,
     )
     _, errors = process.communicate(timeout=40)
@@ -229,12 +229,50 @@ def test_a_terminal_sees_a_table_that_fits(
     os.close(leader)
 
     assert (process.returncode, errors) == (0, b"")
-    heading, deploy, review = shown.splitlines()
-    expected = [name for name in HEADINGS if name not in left_out]
-    assert heading.split() == " ".join(expected).split()
-    assert deploy.split()[0] == "deploy-7"
-    assert review.rstrip().endswith("Review of [parser]")
-    assert max(map(len, (heading, deploy, review))) <= int(columns)
     assert "\t" not in shown
     assert "\\x1b" not in shown
     assert "\x1b" not in shown
+    return shown.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("columns", "left_out"),
+    [
+        (120, set()),
+        (80, {"MODEL", "TAGS"}),
+        (49, {"MODEL", "TAGS", "LAST USED"}),
+        (33, {"MODEL", "TAGS", "LAST USED", "TURNS", "COST"}),
+        (19, {"MODEL", "TAGS", "LAST USED", "TURNS", "COST", "TITLE"}),
+    ],
+)
+@pytest.mark.usefixtures("kept")
+def test_a_terminal_sees_a_table_that_fits(
+    program: Program, columns: int, left_out: set[str]
+) -> None:
+    heading, deploy, review = on_terminal(program, columns, "sessions", "list")
+
+    expected = [name for name in HEADINGS if name not in left_out]
+    assert heading.split() == " ".join(expected).split()
+    assert deploy.split()[:2] == ["deploy-7", "failed"]
+    assert review.split()[:2] == ["review-42", "active"]
+    if "TITLE" in expected:
+        title = review[heading.index("TITLE") :]
+        assert title.startswith("Review of")
+        assert title == "Review of [parser]" if columns > 49 else title.endswith("…")
+    assert max(map(len, (heading, deploy, review))) <= columns
+
+
+@pytest.mark.usefixtures("kept")
+def test_a_terminal_without_room_for_a_table_sees_the_ids_whole(program: Program) -> None:
+    assert on_terminal(program, 12, "sessions", "list") == ["deploy-7", "review-42"]
+
+
+def test_a_title_in_wide_characters_fits_too(program: Program) -> None:
+    with SessionManager(program.state) as sessions:
+        sessions.start_session("灯台の歴史について教えてください" * 3, session_id="a")
+
+    heading, line = on_terminal(program, 70, "sessions", "list")
+
+    assert line.endswith("…")
+    title = line[heading.index("TITLE") : -1]
+    assert heading.index("TITLE") + 2 * len(title) + 1 <= 70

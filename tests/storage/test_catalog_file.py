@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import random
 import shutil
@@ -244,10 +246,44 @@ def test_a_cursor_of_another_search_is_refused() -> None:
         parse_filters({"status": "active", "cursor": cursor})
 
 
+@pytest.mark.parametrize(
+    ("sort", "value", "session_id"),
+    [
+        ("cost", 10**30, "a"),
+        ("cost", "a", "a"),
+        ("cost", True, "a"),
+        ("cost", 1.5, "a"),
+        ("cost", 1, "\ud800"),
+        ("cost", 1, "../../x"),
+        ("cost", 1, None),
+        ("updated", 1, "a"),
+        ("updated", "\ud800", "a"),
+        ("updated", None, "a"),
+    ],
+)
+def test_a_cursor_that_no_search_has_made_is_refused(
+    sort: str, value: Any, session_id: Any
+) -> None:
+    place = [parse_filters({"sort": sort}).digest, value, session_id]
+    cursor = base64.urlsafe_b64encode(json.dumps(place).encode()).decode()
+
+    with pytest.raises(UsageError, match="no cursor"):
+        parse_filters({"sort": sort, "cursor": cursor})
+
+
+@pytest.mark.parametrize("filters", ["active", [("status", "active")], 3])
+def test_filters_that_are_no_dictionary_are_refused(filters: Any) -> None:
+    with pytest.raises(UsageError, match="filters are of type"):
+        parse_filters(filters)
+
+
 def test_a_very_large_cost_filter_is_no_overflow(catalog: CatalogFile) -> None:
     put(catalog, info(1, spent=Spent(cost_pico=2**70)))
 
-    assert found(catalog, min_cost_usd=10**30) == ["s001"]
+    for dollars in (10**30, 1e300, 2**63 / 10**12):
+        assert found(catalog, min_cost_usd=dollars) == ["s001"]
+        assert found(catalog, max_cost_usd=dollars) == ["s001"]
+    assert found(catalog, max_cost_usd=9_223_371.9) == []
     assert catalog.read(lambda rows: rows.sums("status"))["active"]["cost_pico"] == 2**63 - 1
 
 
@@ -707,6 +743,39 @@ def test_a_note_that_is_torn_is_harmless(catalog: CatalogFile, tmp_path: Path) -
 
     assert everything(catalog) == list(SAMPLE)
     assert (tmp_path / "catalog.unfinished").read_bytes() == b""
+
+
+def test_a_session_that_cannot_be_read_does_not_close_the_catalogue_to_all_others(
+    catalog: CatalogFile, tmp_path: Path, notices: list[str]
+) -> None:
+    put(catalog, *SAMPLE)
+    path = record_path(tmp_path, "s002")
+    path.unlink()
+    path.mkdir()
+    (tmp_path / "catalog.unfinished").write_bytes(b"s002")
+
+    assert everything(catalog) == list(SAMPLE)
+    assert "session 's002'" in notices[0]
+    assert everything(catalog) == list(SAMPLE)
+    assert len(notices) == 1
+
+
+def test_what_a_dead_writer_left_behind_is_not_forgotten_when_the_next_one_dies_too(
+    catalog: CatalogFile, tmp_path: Path
+) -> None:
+    put(catalog, *SAMPLE)
+    write_record(record_path(tmp_path, "s001"), info(1, title="Harbour"))
+    (tmp_path / "catalog.unfinished").write_bytes(b"s001")
+
+    def die(writing: CatalogWriting) -> None:
+        writing.put(info(2, title="Lighthouse"))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        catalog.write(die)
+
+    assert found(catalog, text="harbour") == ["s001"]
+    assert found(catalog, text="lighthouse") == ["s002"]
 
 
 class FullDisk:

@@ -11,6 +11,7 @@ from sdk_workflow.exceptions import StorageError, UsageError
 from sdk_workflow.protocols import RunJournal
 from sdk_workflow.storage.errors import SessionNotFound
 from sdk_workflow.storage.session_file import SessionFile
+from sdk_workflow.storage.session_folders import move_session
 from sdk_workflow.storage.session_journal import SessionJournal
 from sdk_workflow.storage.session_paths import session_path
 from sdk_workflow.types import JournalRecord
@@ -143,3 +144,23 @@ def test_a_hostile_id_reaches_no_path(name: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError):
         SessionJournal.open(tmp_path, name, create=True)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_session_that_was_put_away_is_not_begun_a_second_time(
+    tmp_path: Path, journal: SessionJournal
+) -> None:
+    journal.append(STARTED, state={"history": []})
+    journal.close()
+    move_session(tmp_path, "ses-1", away=True)
+
+    for create in (True, False):
+        with pytest.raises(UsageError, match="put away") as caught:
+            SessionJournal.open(tmp_path, "ses-1", create=create)
+        assert caught.value.code == "session_archived"
+        assert "archive --undo ses-1" in caught.value.hint
+    assert not session_path(tmp_path, "ses-1").exists()
+
+    move_session(tmp_path, "ses-1", away=False)
+    back = reopened(tmp_path, journal)
+    assert back.load_state() == {"history": []}
+    back.close()

@@ -87,6 +87,28 @@ async def test_a_call_that_was_changed_in_place_is_checked_again() -> None:
     assert ran == []
 
 
+async def test_what_a_tool_does_to_its_arguments_does_not_change_the_call() -> None:
+    schema = {"type": "object", "properties": {"text": {"type": "array"}}}
+    dispatcher = make_dispatcher(make_tool(lambda text: text.clear(), schema=schema))
+    call = make_call(text=["a", ["b"]])
+
+    assert not (await dispatcher.dispatch(call)).is_error
+    assert call.input == {"text": ["a", ["b"]]}
+
+
+async def test_arguments_that_are_nested_beyond_measure_are_refused() -> None:
+    deep: list[Any] = []
+    for _ in range(50_000):
+        deep = [deep]
+    schema = {"type": "object", "properties": {"text": {"type": "array"}}}
+    dispatcher = make_dispatcher(make_tool(lambda text: str(len(text)), schema=schema))
+
+    result = await dispatcher.dispatch(make_call(text=deep))
+
+    assert result.error_code == "invalid_tool_input"
+    assert "nested too deeply" in result.content
+
+
 async def test_an_interceptor_denies_and_the_tool_does_not_run() -> None:
     ran: list[str] = []
     dispatcher = make_dispatcher(make_tool(lambda text: ran.append(f"ran {text}")))

@@ -104,7 +104,7 @@ def test_an_effect_that_is_none_is_refused(facts: dict[str, Any], words: str) ->
 async def test_what_is_told_before_the_run_is_told_behind_all_checks() -> None:
     steps: list[str] = []
 
-    async def before_run(told: Tool) -> None:
+    async def before_run(told: Tool, _as_run: ToolCall) -> None:
         steps.append(f"before {told.name}")
 
     dispatcher = dispatcher_of(run=lambda amount: steps.append(f"run {amount}"))
@@ -121,7 +121,7 @@ async def test_what_fails_before_the_run_is_raised_plainly_and_nothing_runs(coun
     ran: list[int] = []
     dispatcher = dispatcher_of(run=ran.append)
 
-    async def before_run(_tool: Tool) -> None:
+    async def before_run(_tool: Tool, _as_run: ToolCall) -> None:
         await anyio.lowlevel.checkpoint()
         raise StorageError("The disk is full.")
 
