@@ -327,7 +327,8 @@ class Reply:
     """One finished message of the model.
 
     Where `cache_hit` is set, the reply was stored by an earlier call: `usage` is empty, because
-    nothing is billed.
+    nothing is billed. `inference_geo` is where the model ran, as the API reports it: the price
+    depends on it.
     """
 
     id: str
@@ -341,6 +342,7 @@ class Reply:
     time_to_first_token_ms: float | None = None
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     cache_hit: CacheHit | None = None
+    inference_geo: str | None = None
 
     @property
     def text(self) -> str:
@@ -359,13 +361,15 @@ class Reply:
     @classmethod
     def from_api(cls, message: Mapping[str, Any], **facts: Any) -> Reply:
         """Read the API's `message` object; `facts` are the fields that the message does not hold."""
+        usage = message.get("usage") or {}
         return cls(
             id=message["id"],
             model=message["model"],
             content=tuple(message["content"]),
             stop_reason=message.get("stop_reason"),
             stop_sequence=message.get("stop_sequence"),
-            usage=Usage.from_api(message.get("usage") or {}),
+            usage=Usage.from_api(usage),
+            inference_geo=usage.get("inference_geo"),
             **facts,
         )
 

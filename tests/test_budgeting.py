@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
+import os
+import threading
 from datetime import date
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -12,6 +16,7 @@ import pytest
 from sdk_workflow._internal.clock import VirtualClock
 from sdk_workflow.config.models import ModelCatalog
 from sdk_workflow.core.budgeting import memory_ledger
+from sdk_workflow.core.budgeting import waiting as waiting_module
 from sdk_workflow.core.budgeting.calls import CallClaim
 from sdk_workflow.core.budgeting.desk import Claim, HoldDesk
 from sdk_workflow.core.budgeting.memory_ledger import MemoryLedger
@@ -23,6 +28,7 @@ from sdk_workflow.types import Call
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sdk_workflow.core.budgeting.desk import Answer
     from sdk_workflow.protocols import Ledger, Standing
 
 
@@ -204,24 +210,30 @@ def test_only_the_latest_ends_are_remembered_and_a_forgotten_one_counts_again(
     assert ledger.standing("run", now=0.0).spent == 20
 
 
+class Slow(MemoryLedger):
+    """Is asked in a thread, which goes on when it is told to."""
+
+    is_shared = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.go = threading.Event(), threading.Event()
+
+    def reserve(self, scope: str, hold_id: str, amount: int, **options: Any) -> Standing:
+        self.asked.set()
+        self.go.wait(5)
+        return super().reserve(scope, hold_id, amount, **options)
+
+
+@pytest.mark.parametrize("waits", [True, False])
 @pytest.mark.anyio
-async def test_a_task_that_is_cancelled_while_a_thread_asks_leaves_no_hold_behind() -> None:
+async def test_a_task_that_is_cancelled_while_a_thread_asks_leaves_no_hold_behind(
+    *, waits: bool
+) -> None:
     """Native cancellation passes the shield; the thread goes on and is granted the money."""
-    import asyncio
-    import threading
-
-    class Slow(MemoryLedger):
-        is_shared = True
-        asked, go = threading.Event(), threading.Event()
-
-        def reserve(self, scope: str, hold_id: str, amount: int, **options: Any) -> Standing:
-            self.asked.set()
-            self.go.wait(5)
-            return super().reserve(scope, hold_id, amount, **options)
-
     ledger = Slow()
     counter = desk(ledger=ledger)
-    waiting = wait_for_room(counter, Claim("a", 60), waits=True, max_wait_seconds=5)
+    waiting = wait_for_room(counter, Claim("a", 60), waits=waits, max_wait_seconds=5)
     task = asyncio.ensure_future(waiting)
     await anyio.to_thread.run_sync(ledger.asked.wait)
     task.cancel()
@@ -229,6 +241,47 @@ async def test_a_task_that_is_cancelled_while_a_thread_asks_leaves_no_hold_behin
     with pytest.raises(asyncio.CancelledError):
         await task
     assert ledger.standing("run", now=0.0).held == 0
+
+
+@pytest.mark.anyio
+async def test_only_the_first_in_the_queue_keeps_asking_a_ledger_on_disk(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(waiting_module, "_LOOK_AGAIN_SHARED_SECONDS", 0.001)
+    asked: list[str] = []
+
+    class Watched(HoldDesk):
+        def ask(self, claim: Claim, *, may_wait: bool = False) -> Answer:
+            asked.append(claim.hold_id)
+            return super().ask(claim, may_wait=may_wait)
+
+    ledger = MemoryLedger()
+    monkeypatch.setattr(ledger, "is_shared", True)
+    counter = Watched(ledger, scope="run", limit=100, clock=VirtualClock(0.0))
+    counter.ask(Claim("a", 100))
+    async with anyio.create_task_group() as tasks:
+        for name in ("b", "c"):
+            wait = functools.partial(wait_for_room, waits=True, max_wait_seconds=60)
+            tasks.start_soon(wait, counter, Claim(name, 100))
+            while name not in asked:
+                await anyio.lowlevel.checkpoint()
+        while asked.count("b") < 20:
+            await anyio.lowlevel.checkpoint()
+        tasks.cancel_scope.cancel()
+    assert asked.count("c") == 1
+
+
+def test_a_child_process_does_not_stand_behind_those_who_wait_in_its_parent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    counter, woken = desk(), Woken()
+    counter.ask(Claim("a", 60))
+    counter.ask(woken.claim("b"), may_wait=True)
+    counter._lock.acquire()  # as a thread of the parent would have at the fork
+    monkeypatch.setattr(os, "getpid", lambda: -7)
+    assert counter.ask(Claim("c", 40)) == "granted"
+    counter.settle("c", 0)
+    assert woken == []
 
 
 @pytest.mark.anyio

@@ -31,6 +31,7 @@ NOVEMBER = datetime(2026, 11, 21, 12, tzinfo=timezone.utc).timestamp()
 USAGE = Usage(input_tokens=1000, output_tokens=100)
 MODEL = "claude-sonnet-5-5"
 ASK = {"role": "user", "content": "Hello"}
+GLOBAL = {"inference_geo": "global"}  # else the dearest region counts
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +49,8 @@ def manager(clock: VirtualClock | None = None, **options: Any) -> CostManager:
 
 
 def call(**changes: Any) -> Call:
-    return Call(**{"model": MODEL, "messages": (ASK,), "max_tokens": 1000, **changes})
+    asked = {"model": MODEL, "messages": (ASK,), "max_tokens": 1000, "parameters": GLOBAL}
+    return Call(**{**asked, **changes})
 
 
 def reply(usage: Usage = USAGE, **facts: Any) -> Reply:
@@ -185,7 +187,8 @@ def test_an_unknown_outcome_counts_in_full_until_the_truth_is_known() -> None:
     assert cost.is_upper_bound
     assert cost.total == reservation.held
     assert costs.report().upper_bound_calls == 1
-    assert costs.report().total.usd == spent(costs) == 0.003 + reservation.held.usd
+    assert costs.report().total == Money(3 * 10**9) + reservation.held
+    assert spent(costs) == costs.report().total.usd
     costs.settle(reservation, USAGE)
     report = costs.report()
     assert (report.upper_bound_calls, report.calls, report.total.usd) == (0, 2, 0.006)
@@ -217,7 +220,7 @@ def test_a_call_that_can_never_fit_is_refused_at_once() -> None:
     with pytest.raises(BudgetExceeded) as caught:
         costs.reserve(call())
     assert (caught.value.code, caught.value.retryable) == ("budget_exceeded", False)
-    assert "$0.0111" in caught.value.message
+    assert "$0.0112" in caught.value.message
     assert not costs.has_room(call())
 
 
@@ -300,11 +303,11 @@ def test_a_clamped_call_gets_the_output_that_is_left() -> None:
 
 
 def test_a_clamped_call_gets_no_less_than_makes_sense() -> None:
-    costs = manager(hard_limit_usd="0.0037", on_exhausted="clamp")
+    costs = manager(hard_limit_usd="0.00376", on_exhausted="clamp")
     assert costs.reserve(call()).max_tokens == 257
     with pytest.raises(BudgetExceeded):
         costs.reserve(call())
-    thinking = {"thinking": {"type": "enabled", "budget_tokens": 300}}
+    thinking = {**GLOBAL, "thinking": {"type": "enabled", "budget_tokens": 300}}
     with pytest.raises(BudgetExceeded):
         manager(hard_limit_usd="0.0041", on_exhausted="clamp").reserve(call(parameters=thinking))
     fits = manager(hard_limit_usd="0.0044", on_exhausted="clamp").reserve(call(parameters=thinking))
@@ -608,7 +611,7 @@ def test_the_summary_says_what_matters() -> None:
     costs.forfeit(costs.reserve(call()))
     text = costs.get_summary()
     assert "1 calls count at the most" in text
-    assert "By operation: message $0.0111, plan" in text
+    assert "By operation: message $0.0112, plan" in text
     assert "Prompt cache: 100% read" in text
     assert "Next 100 calls" in text
     assert " to $" in text

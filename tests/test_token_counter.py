@@ -172,6 +172,12 @@ def test_it_learns_nothing_from_a_cache_or_a_reply_without_counts() -> None:
     assert counter.accuracy() == []
 
 
+def test_a_reply_with_nonsense_for_counts_teaches_nothing() -> None:
+    counter = CalibratingTokenCounter()
+    counter.on_event(finished(replace(REPLY, usage=Usage(input_tokens=-5))))
+    assert counter.accuracy() == []
+
+
 def test_made_up_model_names_share_one_calibration_beyond_256() -> None:
     counter = CalibratingTokenCounter()
     for number in range(1_000):

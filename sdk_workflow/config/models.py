@@ -37,6 +37,7 @@ __all__ = [
 PACKAGED_MODELS = Path(__file__).with_name("models.toml")
 # What the API reports as `inference_geo` where a request asked for no place of its own.
 NO_GEO = frozenset({"", "global", "not_available"})
+_WHOLE_PERMILLE = 1_000
 
 
 class ModelCatalog:
@@ -87,6 +88,13 @@ class ModelCatalog:
     def as_of(self) -> date:
         """The day on which the data was checked."""
         return self._facts.as_of
+
+    @property
+    def dearest_geo(self) -> str | None:
+        """The region with the highest multiplier; None where none costs more than the others."""
+        permille = self._facts.geo_permille
+        dearest = max(permille, key=lambda name: permille[name], default=None)
+        return dearest if dearest is not None and permille[dearest] > _WHOLE_PERMILLE else None
 
     def names(self) -> tuple[str, ...]:
         """Return the canonical id of every model, living and retired, in the order of the file."""

@@ -10,12 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypedDict
 
-from sdk_workflow.types import Usage
+from sdk_workflow.types import Money, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from sdk_workflow.types import Money
 
 __all__ = [
     "AggregatedCosts",
@@ -44,9 +42,9 @@ class Cost:
         total: The price; None where the model has none.
         saved: What reading from the prompt cache saved; None where the model has no price.
         is_upper_bound: The outcome is unknown, and `total` is the most that it can have cost.
+        write_surcharge: What writing to the prompt cache cost beyond plain input.
 
     Example:
-        >>> from sdk_workflow.types import Money
         >>> cost = Cost(model="m", usage=Usage(), total=Money.from_usd("0.25"), saved=Money())
         >>> cost.usd
         0.25
@@ -57,6 +55,7 @@ class Cost:
     total: Money | None
     saved: Money | None
     is_upper_bound: bool = False
+    write_surcharge: Money = Money()  # noqa: RUF009 - immutable
 
     @property
     def usd(self) -> float | None:

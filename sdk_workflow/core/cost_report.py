@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sdk_workflow._internal.atomic_file import write_atomically
 from sdk_workflow.core.csv_text import csv_text
-from sdk_workflow.exceptions import StorageError, UsageError
+from sdk_workflow.exceptions import UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -131,23 +131,8 @@ def _write_pdf(report: CostReport, output_path: Path | None) -> str:
         raise UsageError("A PDF is not text.", hint="Say where to write it with `output_path`.")
     from sdk_workflow.core.cost_pdf import to_pdf
 
-    _write_bytes(output_path, to_pdf(report))
+    write_atomically(output_path, to_pdf(report))
     return str(output_path)
-
-
-def _write_bytes(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise StorageError(
-            f"{str(path)!r} could not be written: {error.strerror or error}.",
-            code="file_not_written",
-            hint="Check the free space and the rights of the folder, or choose another file.",
-        ) from error
 
 
 def _facts(entry: CostEntry) -> tuple[str | int | bool | None, ...]:

@@ -118,7 +118,7 @@ class CalibratingTokenCounter:
         if not isinstance(event, ModelCallFinished) or event.reply.cache_hit is not None:
             return
         observed = event.reply.usage.prompt_tokens
-        if observed:
+        if observed > 0:
             self.learn({**event.call.to_params(), "model": event.reply.model}, observed)
 
     def accuracy(self) -> list[CounterAccuracy]:

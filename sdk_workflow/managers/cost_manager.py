@@ -9,21 +9,20 @@ from __future__ import annotations
 import itertools
 import logging
 from threading import Lock
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING
 
 from sdk_workflow._internal.clock import SystemClock
-from sdk_workflow.core.budgeting.books import DIMENSIONS, Books
+from sdk_workflow.core.budgeting.books import Books
 from sdk_workflow.core.budgeting.calls import entry_of, new_hold_id
+from sdk_workflow.core.budgeting.checks import OnExhausted, check_options, seconds_of
 from sdk_workflow.core.budgeting.dollars import read_dollars
 from sdk_workflow.core.budgeting.limits import LimitWatch, budget_status
 from sdk_workflow.core.budgeting.memory_ledger import MemoryLedger
 from sdk_workflow.core.budgeting.pricing import Pricing
 from sdk_workflow.core.budgeting.summary import summary_text
 from sdk_workflow.core.budgeting.till import Till
-from sdk_workflow.core.budgeting.upper_bound import multipliers_of
 from sdk_workflow.core.cost_records import Cost, CostReport
 from sdk_workflow.events import ModelCallFinished
-from sdk_workflow.exceptions import UsageError
 from sdk_workflow.types import Money, Usage
 
 if TYPE_CHECKING:
@@ -48,10 +47,6 @@ if TYPE_CHECKING:
 
 __all__ = ["CostManager", "OnExhausted"]
 
-OnExhausted = Literal["wait", "reject", "clamp"]
-"""What happens to a call that finds no room: it waits for its turn as long as that can help, is
-refused at once, or is given fewer output tokens."""
-
 _logger = logging.getLogger("sdk_workflow.costs")
 
 
@@ -72,7 +67,7 @@ class CostManager:
         on_exhausted: What happens to a call that finds no room.
         ledger: Counts spend and holds; in memory by default.
         price_book: Models and prices; the packaged ones and the user's by default.
-        scope: The name of the budget in the ledger.
+        scope: The budget's name in the ledger.
         clock: Where times come from; the machine's clock by default.
         hold_seconds: A hold that nobody settles counts as spent after so long.
         max_wait_seconds: How long a call waits for room at the most.
@@ -80,7 +75,7 @@ class CostManager:
 
     Raises:
         UsageError: If a limit is no amount of dollars, the soft one is above the hard one, or
-            `on_exhausted` is not known.
+            another option makes no sense.
 
     Example:
         >>> from sdk_workflow.types import Call
@@ -89,7 +84,7 @@ class CostManager:
         >>> call = Call(model="sonnet", max_tokens=1000, messages=(message,))
         >>> reservation = costs.reserve(call)
         >>> str(reservation.held)
-        '$0.0111'
+        '$0.0122'
         >>> str(costs.settle(reservation, Usage(input_tokens=9, output_tokens=20)).total)
         '$0.00022'
     """
@@ -108,11 +103,13 @@ class CostManager:
         max_wait_seconds: float = 600.0,
         max_entries: int = 10_000,
     ) -> None:
-        if on_exhausted not in get_args(OnExhausted):
-            raise UsageError(
-                f"on_exhausted={on_exhausted!r} is not known.",
-                hint=f"Choose one of {', '.join(get_args(OnExhausted))}.",
-            )
+        check_options(
+            on_exhausted=on_exhausted,
+            scope=scope,
+            hold_seconds=hold_seconds,
+            max_wait_seconds=max_wait_seconds,
+            max_entries=max_entries,
+        )
         soft = None if soft_limit_usd is None else read_dollars(soft_limit_usd, "soft_limit_usd")
         hard = None if hard_limit_usd is None else read_dollars(hard_limit_usd, "hard_limit_usd")
         self._clock: Clock = clock or SystemClock()
@@ -123,7 +120,7 @@ class CostManager:
         self._pricing = Pricing(price_book)
         self._watch = LimitWatch(soft, hard)
         self._till = Till(
-            ledger or MemoryLedger(),
+            MemoryLedger() if ledger is None else ledger,
             scope=scope,
             pricing=self._pricing,
             watch=self._watch,
@@ -154,18 +151,18 @@ class CostManager:
         Args:
             usage: The tokens, as the API reports them.
             model: Any name of the model.
-            at: When it was spent; now by default.
+            at: When it was spent, UTC where it has no zone; now by default.
             operation: What it was spent for.
             session_id: Whose call it was.
             batch: Whether the Message Batches API ran it, at half the price.
 
         Raises:
-            UsageError: If a count of tokens is negative or no whole number.
+            UsageError: If a count of tokens is negative or no whole number, or `at` no datetime.
         """
-        moment = self._clock.now() if at is None else at.timestamp()
+        moment = self._clock.now() if at is None else seconds_of(at)
         cost = self._pricing.cost(model, usage, at=moment, batch=batch)
         entry = entry_of(cost, None, at=moment, operation=operation, session_id=session_id)
-        self._spend(entry, new_hold_id(), self._pricing.write_surcharge(cost, at=moment))
+        self._spend(cost, entry, new_hold_id())
         return cost
 
     def reserve(self, call: Call, *, counted_prompt_tokens: int | None = None) -> Reservation:
@@ -212,29 +209,39 @@ class CostManager:
         return self._till.has_room(call)
 
     def settle(
-        self, reservation: Reservation, usage: Usage, *, message_id: str | None = None
+        self,
+        reservation: Reservation,
+        usage: Usage,
+        *,
+        message_id: str | None = None,
+        model: str | None = None,
+        geo: str | None = None,
     ) -> Cost:
         """Replace a hold by what the call has cost; a second time changes nothing.
 
-        A call that was forfeited before counts at its true cost from now on.
+        A call that was forfeited before counts at its true cost from now on. Of a price that
+        changes meanwhile, the dearer counts; where there is none, the whole hold.
 
         Args:
             reservation: What `reserve` returned.
             usage: The tokens that were billed.
             message_id: The id of the reply, so that `on_event` does not count it again.
+            model: The model that answered; the one that was asked where that has no price.
+            geo: Where it ran, as the reply reports it.
 
         Raises:
             UsageError: If a count of tokens is negative or no whole number.
         """
-        at, multipliers = reservation.reserved_at, reservation.multipliers
-        cost = self._pricing.cost(reservation.model, usage, at=at, **multipliers)
-        if self._till.is_limited and (cost.total is None or cost.total > reservation.held):
-            _logger.error("The call of %s cost more than its hold: %s.", reservation, cost)
+        now = self._clock.now()
+        cost = self._pricing.bill(usage, reservation, model=model, geo=geo, now=now)
         with self._lock:
             self._books.is_new(message_id)
-        entry = entry_of(cost, reservation, at=self._clock.now())
-        surcharge = self._pricing.write_surcharge(cost, at=at, **multipliers)
-        self._spend(entry, reservation.hold_id, surcharge)
+        if self._till.is_limited:
+            if cost.total is None:
+                return self.forfeit(reservation)
+            if cost.total > reservation.held:
+                _logger.error("%s cost more than its hold: %s.", reservation, cost)
+        self._spend(cost, entry_of(cost, reservation, at=now), reservation.hold_id)
         return cost
 
     def forfeit(self, reservation: Reservation) -> Cost:
@@ -257,13 +264,14 @@ class CostManager:
 
     def release(self, reservation: Reservation) -> None:
         """Give a hold back whole, because the call was provably not billed."""
-        if self._till.is_limited:
-            self._till.spend(reservation.hold_id, 0)
+        if not self._till.is_limited or self._till.spend(reservation.hold_id, 0):
+            with self._lock:
+                self._books.drop_bound(reservation.hold_id)
 
     def on_event(self, event: Event) -> None:
         """Enter the calls that no budget has settled; an event sink.
 
-        A message is counted once, whoever reports it. A hit of a response cache was not billed: it
+        A message is counted once, whoever reports it, under the model that answered. A hit of a response cache was not billed: it
         counts as saved. With a ledger on disk, a call that no budget has settled waits for it here.
         """
         if not isinstance(event, ModelCallFinished):
@@ -278,10 +286,9 @@ class CostManager:
         with self._lock:
             if not self._books.is_new(reply.id):
                 return
-        multipliers = multipliers_of(call)
-        cost = self._pricing.cost(call.model, reply.usage, at=now, **multipliers)
-        surcharge = self._pricing.write_surcharge(cost, at=now, **multipliers)
-        self._spend(entry_of(cost, call, at=now), new_hold_id(), surcharge)
+        geo = reply.inference_geo
+        cost = self._pricing.bill(reply.usage, call, model=reply.model, geo=geo, now=now)
+        self._spend(cost, entry_of(cost, call, at=now), new_hold_id())
 
     def take_crossings(self) -> tuple[BudgetReached, ...]:
         """Return the limits that were reached since the last call: each once per crossing."""
@@ -322,11 +329,6 @@ class CostManager:
         Raises:
             UsageError: If there is no such dimension.
         """
-        if by not in DIMENSIONS:
-            raise UsageError(
-                f"Costs are not broken down by {by!r}.",
-                hint=f"Choose one of {', '.join(DIMENSIONS)}.",
-            )
         with self._lock:
             return self._books.breakdown(by)
 
@@ -390,9 +392,9 @@ class CostManager:
         with self._lock:
             self._books = Books(max_entries=self._max_entries)
 
-    def _spend(self, entry: CostEntry, hold_id: str, surcharge: int) -> None:
-        """Count an entry in the ledger and, if that is new to it, in the books."""
-        if not self._till.spend(hold_id, 0 if entry.cost is None else entry.cost.pico):
+    def _spend(self, cost: Cost, entry: CostEntry, hold_id: str) -> None:
+        """Count a cost in the ledger and, if that is new to it, in the books."""
+        if not self._till.spend(hold_id, 0 if cost.total is None else cost.total.pico):
             return
         with self._lock:
-            self._books.add(entry, hold_id=hold_id, write_surcharge=surcharge)
+            self._books.add(entry, hold_id=hold_id, write_surcharge=cost.write_surcharge.pico)

@@ -10,6 +10,7 @@ import dataclasses
 import logging
 from typing import TYPE_CHECKING, Protocol
 
+from sdk_workflow._internal.held_emit import seen_like
 from sdk_workflow._internal.tracing import current_span
 from sdk_workflow.core.budgeting.waiting import off_loop
 from sdk_workflow.exceptions import ConfigError, LLMError, StorageError, UsageError
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from sdk_workflow.core.cost_records import Cost, Reservation
     from sdk_workflow.events import BudgetReached, EventSink
     from sdk_workflow.protocols import Proceed
-    from sdk_workflow.types import Call, Reply, Usage
+    from sdk_workflow.types import Call, Emit, Reply, StreamEvent, Usage
 
 __all__ = ["BudgetKeeper", "BudgetMiddleware"]
 
@@ -28,7 +29,7 @@ _logger = logging.getLogger("sdk_workflow.budget")
 
 _REFUSED = 4  # the class of a status: 4xx
 _OVERLOADED = 529
-_REQUEST_TIMEOUT = 408
+_UNKNOWN_OUTCOME = frozenset({408, 499})  # time-outs and callers that left may come too late
 # By name: the HTTP stack is known to its adapter alone. Nothing was sent where one of these is the
 # cause; any other broken connection may have broken after the request had arrived.
 _NEVER_SENT = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "UnsupportedProtocol"})
@@ -53,7 +54,13 @@ class BudgetKeeper(Protocol):
         ...
 
     def settle(
-        self, reservation: Reservation, usage: Usage, *, message_id: str | None = None
+        self,
+        reservation: Reservation,
+        usage: Usage,
+        *,
+        message_id: str | None = None,
+        model: str | None = None,
+        geo: str | None = None,
     ) -> Cost:
         """Replace a hold by what the call has cost."""
         ...
@@ -76,8 +83,8 @@ class BudgetMiddleware:
 
     After a reply the hold is settled at what was billed. Where the request provably was not billed
     (refused with a 4xx status or 529, no connection) it is given back. Everything else - a time
-    limit, a cancellation, a connection that broke, an error within the stream - leaves the outcome
-    unknown, and the hold counts in full.
+    limit, a cancellation, a connection that broke, any error once a reply is being streamed -
+    leaves the outcome unknown, and the hold counts in full.
 
     Args:
         keeper: The cost manager.
@@ -121,10 +128,12 @@ class BudgetMiddleware:
             reservation = await self._reserve(call)
         finally:
             self._tell(call)
+        sent, stream = _watched(_clamped(call, reservation))
         try:
-            reply = await proceed(_clamped(call, reservation))
+            reply = await proceed(sent)
         except BaseException as error:
-            end = self._keeper.release if _is_unbilled(error) else self._keeper.forfeit
+            is_free = not stream.has_begun and _is_unbilled(error)
+            end = self._keeper.release if is_free else self._keeper.forfeit
             await self._end(call, end, reservation)
             raise
         await self._end(call, self._settle, reservation, reply)
@@ -167,7 +176,13 @@ class BudgetMiddleware:
 
     def _settle(self, reservation: Reservation, reply: Reply) -> None:
         try:
-            self._keeper.settle(reservation, reply.usage, message_id=reply.id)
+            self._keeper.settle(
+                reservation,
+                reply.usage,
+                message_id=reply.id,
+                model=reply.model,
+                geo=reply.inference_geo,
+            )
         except UsageError as error:  # a server that reports nonsense
             _logger.warning("A call counts at its full hold: %s", error)
             self._keeper.forfeit(reservation)
@@ -189,12 +204,34 @@ def _clamped(call: Call, reservation: Reservation) -> Call:
     return dataclasses.replace(call, max_tokens=reservation.max_tokens)
 
 
+class _Stream:
+    """Notes that a reply has begun to arrive: from then on it is billed, whatever fails."""
+
+    __slots__ = ("_emit", "has_begun")
+
+    def __init__(self, emit: Emit | None) -> None:
+        self._emit = emit
+        self.has_begun = False
+
+    async def __call__(self, event: StreamEvent) -> None:
+        self.has_begun = True
+        if self._emit is not None:
+            await self._emit(event)
+
+
+def _watched(call: Call) -> tuple[Call, _Stream]:
+    stream = _Stream(call.emit)
+    if call.emit is None:
+        return call, stream
+    return dataclasses.replace(call, emit=seen_like(call.emit, stream)), stream
+
+
 def _is_unbilled(error: BaseException) -> bool:
     """Return whether an error proves that nothing was generated."""
     if not isinstance(error, LLMError):
         return isinstance(error, (ConfigError, UsageError))  # refused on this side of the wire
     status = error.status or 0
-    if status == _OVERLOADED or (status // 100 == _REFUSED and status != _REQUEST_TIMEOUT):
+    if status == _OVERLOADED or (status // 100 == _REFUSED and status not in _UNKNOWN_OUTCOME):
         return True
     cause = error.__cause__
     while cause is not None:

@@ -97,7 +97,7 @@ def _text_tokens(text: str, factor: float) -> int:
     size = len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
     words = text.count(" ") + text.count("\n") + 1
     base = max(words, -(-size // _BYTES_PER_TOKEN))
-    return -int(-base * factor // 1)
+    return min(-int(-base * factor // 1), size)  # a token stands for a byte at least
 
 
 def _json_tokens(value: Any, factor: float) -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
+from sdk_workflow._internal.held_emit import UnseenEmit, is_seen
 from sdk_workflow.core.budgeting import waiting
 from sdk_workflow.core.performance import PerformanceTracer
 from sdk_workflow.exceptions import (
@@ -21,12 +22,13 @@ from sdk_workflow.exceptions import (
     StorageError,
     StreamInterrupted,
     UnpricedModel,
+    UsageError,
 )
 from sdk_workflow.managers.cost_manager import CostManager
 from sdk_workflow.middleware.budget import BudgetMiddleware
 from sdk_workflow.storage.ledger_file import LedgerFile
 from sdk_workflow.testing.virtual_time import LoopClock, run_virtual
-from sdk_workflow.types import Call, Usage
+from sdk_workflow.types import Call, Money, Usage
 from tests.scripted import ScriptedTransport, text_reply
 
 if TYPE_CHECKING:
@@ -34,11 +36,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sdk_workflow.events import Event
-    from sdk_workflow.types import Reply
+    from sdk_workflow.types import Reply, StreamEvent
 
 MODEL = "claude-sonnet-5-5"
 USAGE = Usage(input_tokens=1000, output_tokens=100)  # $0.003
-HOLD_USD = 0.01113  # what `call()` may cost at the most
+GLOBAL = {"inference_geo": "global"}  # else the dearest region counts
+HOLD_USD = 0.011184  # what `call()` may cost at the most
 
 
 class ConnectError(Exception):
@@ -46,12 +49,12 @@ class ConnectError(Exception):
 
 
 def call(**changes: Any) -> Call:
-    asked: dict[str, Any] = {"model": MODEL, "max_tokens": 1000}
+    asked: dict[str, Any] = {"model": MODEL, "max_tokens": 1000, "parameters": GLOBAL}
     return Call(messages=({"role": "user", "content": "Hello"},), **{**asked, **changes})
 
 
 def answer(**facts: Any) -> Reply:
-    return text_reply("Hi", **{"usage": USAGE, **facts})
+    return text_reply("Hi", **{"usage": USAGE, "model": MODEL, **facts})
 
 
 def budget(limit: float | None = 1.0, **options: Any) -> CostManager:
@@ -100,7 +103,8 @@ async def test_a_reply_settles_the_hold_at_what_was_billed() -> None:
 @pytest.mark.anyio
 async def test_without_a_hard_limit_every_call_passes_and_is_counted() -> None:
     costs = budget(None)
-    await BudgetMiddleware(costs)(call(model="mystery"), ScriptedTransport(answer()).send)
+    transport = ScriptedTransport(answer(model="mystery"))
+    await BudgetMiddleware(costs)(call(model="mystery"), transport.send)
     await BudgetMiddleware(costs)(call(), ScriptedTransport(answer()).send)
     assert figures(costs) == (0.003, 0.0)
 
@@ -143,6 +147,7 @@ async def test_what_was_provably_not_billed_is_given_back(error: Exception) -> N
     [
         ServiceUnavailable("oops", status=500),
         ServiceUnavailable("too slow", status=408),
+        RequestRejected("the caller left", status=499),
         ServiceUnavailable("gateway", status=504),
         OverloadedError("busy in the stream", status=200),
         OverloadedError("busy in the stream"),
@@ -160,6 +165,58 @@ async def test_an_unknown_outcome_counts_in_full(error: Exception) -> None:
         await BudgetMiddleware(costs)(call(), ScriptedTransport(error).send)
     assert figures(costs) == (HOLD_USD, 0.0)
     assert costs.report().upper_bound_calls == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [UsageError("the listener's own"), RateLimitError("another call's", status=429)],
+    ids=lambda error: type(error).__name__,
+)
+@pytest.mark.anyio
+async def test_once_a_reply_arrives_no_error_gives_the_hold_back(error: Exception) -> None:
+    costs = budget()
+
+    async def listen(_event: StreamEvent) -> None:
+        raise error
+
+    async def send(asked: Call) -> Reply:
+        assert asked.emit is not None
+        await asked.emit({"type": "message_start"})
+        raise AssertionError
+
+    for emit in (listen, UnseenEmit(listen)):
+        with pytest.raises(type(error)):
+            await BudgetMiddleware(costs)(call(emit=emit), send)
+    assert figures(costs) == (2 * HOLD_USD, 0.0)
+
+
+@pytest.mark.anyio
+async def test_a_stream_reaches_its_listener_through_the_budget() -> None:
+    heard: list[StreamEvent] = []
+    seen: list[bool] = []
+
+    async def listen(event: StreamEvent) -> None:
+        heard.append(event)
+
+    async def send(asked: Call) -> Reply:
+        assert asked.emit is not None
+        seen.append(is_seen(asked.emit))
+        await asked.emit({"type": "ping"})
+        return answer()
+
+    for emit in (listen, UnseenEmit(listen)):
+        await BudgetMiddleware(budget())(call(emit=emit), send)
+    assert heard == [{"type": "ping"}] * 2
+    assert seen == [True, False]
+
+
+@pytest.mark.anyio
+async def test_a_call_is_billed_as_the_model_and_the_region_of_its_reply() -> None:
+    costs = budget()
+    reply = answer(model="claude-opus-5-5", inference_geo="us")
+    await BudgetMiddleware(costs)(call(), ScriptedTransport(reply).send)
+    (entry,) = costs.get_cost_history()
+    assert (entry.model, entry.cost) == ("claude-opus-5-5", Money(6_600_000_000))
 
 
 def test_a_call_cancelled_on_its_way_counts_in_full() -> None:

@@ -30,12 +30,7 @@ PRICED = [
     and (model := CATALOG.get(name)) is not None
     and not model.is_retired(DAY)
 ]
-# A token of the simulator is a word at most, so a run of spaces has more tokens than it has bytes;
-# no tokenizer that works on bytes can do that.
-WORDS = st.lists(
-    st.text(min_size=1).map(lambda text: "".join(text.split())).filter(bool), min_size=1
-)
-TEXTS = WORDS.map(" ".join)
+TEXTS = st.text(min_size=1).filter(lambda text: bool(text.strip()))  # the API takes no blank one
 MARKERS = st.sampled_from(
     [
         {},
@@ -262,7 +257,7 @@ def test_markers_are_found_wherever_they_stand() -> None:
     floor = Quote(plain, CATALOG, DAY).amount(0)
     for call in marked:
         quote = Quote(call, CATALOG, DAY)
-        assert quote.amount(0) == quote.prompt_tokens * 4_000_000 > 1.9 * floor
+        assert quote.amount(0) == quote.prompt_tokens * 4_400_000 > 1.9 * floor
 
 
 @pytest.mark.parametrize(

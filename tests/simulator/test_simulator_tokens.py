@@ -34,6 +34,13 @@ def test_a_string_counts_like_its_text_block() -> None:
     assert count(text) == count([{"type": "text", "text": text}])
 
 
+@given(st.text(" \n\tab\u00e9\u6771", max_size=50), st.sampled_from([1.0, 1.3]))
+def test_a_text_never_has_more_tokens_than_bytes(text: str, factor: float) -> None:
+    assert text_tokens(text, factor) <= len(text.encode())
+    assert text_tokens(" " * 9, factor) == 9
+    assert text_tokens("a", factor) == 1
+
+
 def test_models_of_the_newer_tokenizer_count_more() -> None:
     text = "word " * 1000
     assert count(text, model=OLD) < count(text, model=NEW) < 1.35 * count(text, model=OLD)

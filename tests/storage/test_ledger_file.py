@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sdk_workflow.exceptions import StorageError
+from sdk_workflow.exceptions import StorageError, UsageError
 from sdk_workflow.protocols import Standing
 from sdk_workflow.storage import ledger_file, sqlite_file
 from sdk_workflow.storage.ledger_file import LedgerEntry, LedgerFile
@@ -274,6 +274,98 @@ def test_a_ledger_that_is_locked_too_long_says_so(
     other.execute("ROLLBACK")
     other.close()
     assert ledger.settle("run", "hold_2", 1, now=0.0).is_done
+
+
+def test_opening_a_ledger_does_not_wait_for_who_writes_to_it(
+    filled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    truth = standings(filled)[0]
+    monkeypatch.setattr(sqlite_file, "BUSY_TIMEOUT_SECONDS", 0.05)
+    other = sqlite3.connect(filled, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    assert LedgerFile(filled).standing("run", now=0.0) == truth
+    other.close()
+
+
+def altered(monkeypatch: pytest.MonkeyPatch, pragma: str) -> None:
+    """Let every connection start with a pragma."""
+    connect = sqlite_file.connect
+
+    def connected(*arguments: object, **options: object) -> sqlite3.Connection:
+        connection = connect(*arguments, **options)  # type: ignore[arg-type]
+        connection.execute(f"PRAGMA {pragma}")
+        return connection
+
+    monkeypatch.setattr(ledger_file, "connect", connected)
+
+
+def fill(ledger: LedgerFile) -> None:
+    for number in range(1000):
+        ledger.reserve("run", f"new_{number}", 1, limit=10**9, expires_at=9.0, now=0.0)
+
+
+def test_a_full_disk_refuses_new_holds_and_frees_none(
+    filled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as full:
+        altered(full, "max_page_count=1")  # as many as there are
+        ledger, before = LedgerFile(filled), standings(filled)[0]
+        with pytest.raises(StorageError) as caught:
+            fill(ledger)
+    assert caught.value.code == "disk_full"
+    after = standings(filled)[0]
+    assert after.spent == before.spent
+    assert before.held <= after.held < before.held + 1000
+
+
+def test_a_read_only_ledger_holds_nothing_and_says_so_at_once(
+    filled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    truth = standings(filled)[0]
+    altered(monkeypatch, "query_only=ON")
+    ledger = LedgerFile(filled)
+    with pytest.raises(StorageError) as caught:
+        ledger.reserve("run", "new", 1, limit=10**9, expires_at=9.0, now=0.0)
+    assert (caught.value.code, caught.value.retryable) == ("read_only", False)
+    assert ledger.standing("run", now=0.0) == truth
+
+
+def test_an_entry_of_nonsense_is_not_rebuilt(path: Path) -> None:
+    for entry in (LedgerEntry("run", "a", -1, 5), LedgerEntry("run", "a", 60, -5)):
+        with pytest.raises(UsageError):
+            LedgerFile.rebuild(path, [entry])
+
+
+class Contended:
+    """A connection whose first transactions others are in the way of."""
+
+    def __init__(self, *messages: str) -> None:
+        self.messages = list(messages)
+        self.said: list[str] = []
+
+    def execute(self, statement: str) -> None:
+        self.said.append(statement)
+        if statement.startswith("BEGIN") and self.messages:
+            raise sqlite3.OperationalError(self.messages.pop(0))
+
+
+def test_many_short_waits_take_the_place_of_a_long_one() -> None:
+    busy = Contended("database is locked", "database table is locked")
+    ledger_file._begin(busy, "IMMEDIATE")  # type: ignore[arg-type]
+    assert busy.said == [
+        "PRAGMA busy_timeout=5", *["BEGIN IMMEDIATE"] * 3, "PRAGMA busy_timeout=30000",
+    ]  # fmt: skip
+
+
+def test_no_other_fault_is_waited_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = Contended("disk I/O error")
+    with pytest.raises(sqlite3.OperationalError, match="I/O"):
+        ledger_file._begin(broken, "IMMEDIATE")  # type: ignore[arg-type]
+    monkeypatch.setattr(sqlite_file, "BUSY_TIMEOUT_SECONDS", 0.01)
+    stuck = Contended(*["database is locked"] * 9)
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        ledger_file._begin(stuck, "IMMEDIATE")  # type: ignore[arg-type]
+    assert stuck.said.count("BEGIN IMMEDIATE") == 3
 
 
 def test_a_counter_that_gets_too_large_is_refused_and_stays(filled: Path) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from sdk_workflow.core.budgeting.projection import CostMoments
 from sdk_workflow.core.cost_records import Dimension, GroupTotal
+from sdk_workflow.exceptions import UsageError
 from sdk_workflow.types import Money, Usage
 
 if TYPE_CHECKING:
@@ -127,9 +128,8 @@ class Books:
             write_surcharge: What writing to the prompt cache cost beyond plain input, in
                 pico-dollars.
         """
-        bound = None if hold_id is None else self._bounds.pop(hold_id, None)
-        if bound is not None:
-            self._take_back(bound)
+        if hold_id is not None:
+            self.drop_bound(hold_id)
         if hold_id is not None and entry.is_upper_bound:
             self._bounds[hold_id] = entry
             if len(self._bounds) > _MAX_BOUNDS:
@@ -149,8 +149,23 @@ class Books:
         for total in self._totals_of(entry):
             total.add(entry.usage, cost, saved)
 
+    def drop_bound(self, hold_id: str) -> None:
+        """Forget a call that was entered as an upper bound, because it was not billed."""
+        bound = self._bounds.pop(hold_id, None)
+        if bound is not None:
+            self._take_back(bound)
+
     def breakdown(self, dimension: Dimension) -> dict[str, float]:
-        """Return dollars by name, the dearest first."""
+        """Return dollars by name, the dearest first.
+
+        Raises:
+            UsageError: If there is no such dimension.
+        """
+        if dimension not in DIMENSIONS:
+            raise UsageError(
+                f"Costs are not broken down by {dimension!r}.",
+                hint=f"Choose one of {', '.join(DIMENSIONS)}.",
+            )
         return {group.name: group.cost.usd for group in self.groups(dimension)}
 
     def groups(self, dimension: Dimension) -> tuple[GroupTotal, ...]:

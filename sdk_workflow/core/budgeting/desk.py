@@ -6,6 +6,7 @@ business. The lock is held for one question to the ledger, never across a wait.
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from threading import Lock
 from typing import TYPE_CHECKING, Literal
@@ -66,7 +67,8 @@ class HoldDesk:
     """Gives out what a limit leaves, first come, first served.
 
     A claim waits only while that can help: while what is spent for good leaves room for it, and
-    holds in flight may still come back. Otherwise it is refused at once.
+    holds in flight may still come back. Otherwise it is refused at once. A process that was forked
+    off starts with an empty queue: who waits in the parent is served there.
 
     Args:
         ledger: Counts.
@@ -106,6 +108,7 @@ class HoldDesk:
         self._clock = clock
         self._hold_seconds = hold_seconds
         self._on_no_room = on_no_room
+        self._process = os.getpid()
         self._lock = Lock()
         self._queue: deque[Claim] = deque()
 
@@ -114,6 +117,7 @@ class HoldDesk:
 
         A claim that has to wait keeps its place until it gets its money, is refused or leaves.
         """
+        self._leave_parent()
         with self._lock:
             if claim.has_left:  # its caller was cancelled while a thread was on the way here
                 return "refused"
@@ -152,8 +156,14 @@ class HoldDesk:
             facts, code="budget_busy", retryable=True, hint="Try again when a call has ended."
         )
 
+    def is_first(self, claim: Claim) -> bool:
+        """Return whether a claim is the next to be served."""
+        with self._lock:
+            return bool(self._queue) and self._queue[0] is claim
+
     def leave(self, claim: Claim) -> None:
         """Give up the place in the queue, and give back what was granted: it was not used."""
+        self._leave_parent()
         with self._lock:
             claim.has_left = True
             self._remove(claim)
@@ -221,6 +231,7 @@ class HoldDesk:
             self._queue.remove(claim)
 
     def _wake_first(self) -> None:
+        self._leave_parent()
         while self._queue:
             with self._lock:
                 first = self._queue[0] if self._queue else None
@@ -233,3 +244,8 @@ class HoldDesk:
                     self._remove(first)
             else:
                 return
+
+    def _leave_parent(self) -> None:
+        if os.getpid() != self._process:
+            # Whoever stood here waits in the parent, where a thread may have held the lock.
+            self._process, self._lock, self._queue = os.getpid(), Lock(), deque()

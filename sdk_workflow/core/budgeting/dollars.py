@@ -29,7 +29,7 @@ def read_dollars(amount: float | str | Decimal | Money, name: str) -> Money:
         100000000000
     """
     if isinstance(amount, Money):
-        return amount
+        amount = Decimal(amount.pico) / PICO_PER_USD
     try:
         dollars = Decimal(str(amount))  # of anything else than an amount, its text is none either
     except InvalidOperation:

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sdk_workflow.core.budgeting.upper_bound import Quote, unbounded_part
-from sdk_workflow.core.cost_records import Cost
+from sdk_workflow.core.budgeting.upper_bound import Quote, multipliers_of, unbounded_part
+from sdk_workflow.core.cost_records import Cost, Reservation
 from sdk_workflow.exceptions import UnpricedModel, UsageError
 from sdk_workflow.types import Usage
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import date
 
     from sdk_workflow.config.models import ModelCatalog
-    from sdk_workflow.types import Call
+    from sdk_workflow.types import Call, Money
 
 __all__ = ["Pricing"]
 
 _SECONDS_PER_DAY = 86_400
+_MOST_TOKENS = 10**12  # a trillion tokens in one call is a mistake, not a call
 
 
 class Pricing:
@@ -50,41 +52,79 @@ class Pricing:
         """
         _check(usage)
         catalog, day = self._loaded(), self._day_of(at)
+
+        def price(billed: Usage) -> Money | None:
+            return catalog.price(model, billed, at=day, **multipliers)
+
+        total = price(usage)
+        if total is None:
+            return Cost(model=model, usage=usage, total=None, saved=None)
+        read = usage.cache_read_input_tokens
+        written = usage.cache_write_5m_input_tokens + usage.cache_write_1h_input_tokens
+        unread = price(_without_reads(usage)) if read else total
+        unwritten = price(_without_writes(usage, written)) if written else total
         return Cost(
             model=model,
             usage=usage,
-            total=catalog.price(model, usage, at=day, **multipliers),
-            saved=catalog.saved(model, usage, at=day),
+            total=total,
+            saved=(unread or total) - total,
+            write_surcharge=total - (unwritten or total),
         )
 
-    def write_surcharge(self, cost: Cost, *, at: float, **multipliers: Any) -> int:
-        """Return what the writes to the prompt cache cost beyond plain input, in pico-dollars."""
-        usage = cost.usage
-        written = usage.cache_write_5m_input_tokens + usage.cache_write_1h_input_tokens
-        if not written or cost.total is None:
-            return 0
-        plain = Usage(
-            input_tokens=usage.input_tokens + written,
-            output_tokens=usage.output_tokens,
-            cache_read_input_tokens=usage.cache_read_input_tokens,
-        )
-        without = self._loaded().price(cost.model, plain, at=self._day_of(at), **multipliers)
-        return 0 if without is None else cost.total.pico - without.pico
+    def bill(
+        self,
+        usage: Usage,
+        asked: Reservation | Call,
+        *,
+        model: str | None,
+        geo: str | None,
+        now: float,
+    ) -> Cost:
+        """Return what a call has cost, on the dearer of the day it was asked on and the next.
+
+        Args:
+            usage: The tokens.
+            asked: What was asked for.
+            model: The model that answered; the one that was asked where it has no price.
+            geo: Where it ran, as the reply reports it; None where nothing is reported.
+            now: Seconds since the Unix epoch.
+
+        Raises:
+            UsageError: If a count of tokens is negative or no whole number.
+        """
+        multipliers, since = _terms(asked, now)
+        until = max(since, min(now, since + _SECONDS_PER_DAY))  # as far as its hold reaches
+        is_one_day = since // _SECONDS_PER_DAY == until // _SECONDS_PER_DAY
+        times = (since,) if is_one_day else (since, until)
+        reported = multipliers if geo is None else {**multipliers, "geo": geo}
+        attempts = ((model or asked.model, reported), (asked.model, reported))
+        for name, each in attempts:
+            found = max((self.cost(name, usage, at=at, **each) for at in times), key=_pico)
+            if found.total is not None:
+                return found
+        return max((self.cost(asked.model, usage, at=at, **multipliers) for at in times), key=_pico)
 
     def quote(self, call: Call, *, at: float, counted_prompt_tokens: int | None = None) -> Quote:
         """Return what a call can cost at most.
 
         Raises:
             UnpricedModel: If the model has no price, or the call uses what has no bound.
+            UsageError: If the call has a part of another form than the API's.
         """
-        part = unbounded_part(call)
+        try:
+            part = unbounded_part(call)
+            quote = Quote(call, self._loaded(), self._day_of(at), counted_prompt_tokens)
+        except (AttributeError, TypeError, ValueError, RecursionError) as error:
+            raise UsageError(
+                f"What the call can cost cannot be told, because a part of it is malformed: {error}",
+                hint="Build messages, tools and parameters as the Messages API has them.",
+            ) from error
         if part is not None:
             raise UnpricedModel(
                 f"What {part} costs is known only afterwards, and a hard limit is set.",
                 code="unbounded_call",
                 hint="Leave it out, or call it in a runtime without a hard limit.",
             )
-        quote = Quote(call, self._loaded(), self._day_of(at), counted_prompt_tokens)
         if not quote.is_priced:
             raise UnpricedModel(
                 f"The model {call.model!r} has no known price, and a hard limit is set.",
@@ -110,6 +150,36 @@ class Pricing:
         return day
 
 
+def _without_reads(usage: Usage) -> Usage:
+    """Return a usage whose prompt was not read from the cache; `replace` would take twice as long."""
+    return Usage(
+        input_tokens=usage.input_tokens + usage.cache_read_input_tokens,
+        output_tokens=usage.output_tokens,
+        cache_write_5m_input_tokens=usage.cache_write_5m_input_tokens,
+        cache_write_1h_input_tokens=usage.cache_write_1h_input_tokens,
+    )
+
+
+def _without_writes(usage: Usage, written: int) -> Usage:
+    """Return a usage whose prompt was not written to the cache."""
+    return Usage(
+        input_tokens=usage.input_tokens + written,
+        output_tokens=usage.output_tokens,
+        cache_read_input_tokens=usage.cache_read_input_tokens,
+    )
+
+
+def _terms(asked: Reservation | Call, now: float) -> tuple[Mapping[str, Any], float]:
+    """Return what else the price depends on, and since when the call may have been billed."""
+    if isinstance(asked, Reservation):
+        return asked.multipliers, asked.reserved_at
+    return multipliers_of(asked), now
+
+
+def _pico(cost: Cost) -> int:
+    return -1 if cost.total is None else cost.total.pico
+
+
 def _check(usage: Usage) -> None:
     counts = (
         usage.input_tokens,
@@ -119,7 +189,7 @@ def _check(usage: Usage) -> None:
         usage.cache_write_1h_input_tokens,
     )
     for count in counts:
-        if type(count) is not int or count < 0:
+        if type(count) is not int or not 0 <= count <= _MOST_TOKENS:
             raise UsageError(
                 f"{count!r} is no count of tokens: {usage!r}.",
                 hint="Pass the usage as the API reported it.",

@@ -58,9 +58,11 @@ class CostMoments:
         With n costs seen of mean m and standard deviation s, the sum of k more lies in
         k*m +- t(n-1) * s * sqrt(k + k*k/n): the first term is the chance of the calls to come, the
         second one the doubt about m (the usual prediction interval for a sum of normal variables).
-        Costs are skewed, so for few calls the true confidence is a few points below the one asked
-        for, and it assumes that the calls to come are like those seen: a conversation whose
-        prompts keep growing costs more.
+        Costs are skewed, so for few calls the true confidence is below the one asked for. Of
+        intervals of 90 % for lognormal costs (600 runs each, 5 to 200 calls seen, 1 to 100 to
+        come) held the truth: 86 to 95 % at a spread of 0.6 in the logarithm, 78 to 94 % at 1.0,
+        69 to 95 % at 1.5. It assumes that the calls to come are like those seen: a conversation
+        whose prompts keep growing costs more.
 
         Args:
             turns: How many calls.

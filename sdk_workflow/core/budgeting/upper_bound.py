@@ -2,30 +2,37 @@
 
 The bound on the prompt rests on one fact: the models' tokenizers work on bytes, so a token stands
 for at least one byte of the text that is rendered. A prompt therefore has no more tokens than
-bytes, plus what the API renders around it. Nothing about the text is guessed.
+bytes, plus what the API renders around it. Nothing about the text is guessed. The tokenizer that
+was published for an older family folds text first (NFKC), which may lengthen it: the longer counts.
 
     part of the request                          tokens at most
     text, thinking, signatures, results          bytes in UTF-8
     tools, inputs of tools, schemas              bytes as ASCII JSON: no rendering escapes more
     every request / message / block              512 / 16 / 16 for the frame around it
     tools at all / each tool of the API's kind   1,024 / 2,048 for the API's own prompt about them
-    an image                                     5,000: the API scales larger ones down to 4,784
+    an image                                     by its size in pixels: see `pictures`
     a PDF, or a file that the API holds          as much as the model's context window
     all of it                                    the context window: a longer prompt is refused
 
 Each of those tokens costs at most the dearest of: plain input, a cache write for 5 minutes or an
 hour where the request has such a marker, and all of these at the long-context rate where the prompt
 can be long enough for it. Output costs at most `max_tokens` at the output rate, thinking included.
-Multipliers of region and fast mode apply to everything. What only the server can bound, such as
-web search, which reads its own findings as input, has no such bound: `unbounded_part` names it.
+Multipliers of region and fast mode apply to everything; where a call names no region, its workspace
+may have a default, so the dearest counts. Prices are those of the day or of the next one, whichever
+are dearer. What only the server can bound, such as web search, which reads its own findings as
+input, or a conversation that it keeps, has no such bound: `unbounded_part` names it.
 """
 
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from sdk_workflow.core.budgeting.pictures import picture_tokens
+from sdk_workflow.exceptions import UsageError
 from sdk_workflow.types import Usage
 
 if TYPE_CHECKING:
@@ -41,14 +48,13 @@ _PER_MESSAGE = 16
 _PER_BLOCK = 16
 _FOR_TOOLS = 1_024
 _PER_API_TOOL = 2_048
-_PER_IMAGE = 5_000
 # `count_tokens` calls its answer an estimate that may differ by a small amount.
 _COUNT_MARGIN_PERCENT = 2
 _COUNT_MARGIN = 64
 _LEAST_CLAMPED_TOKENS = 256
 
 _CLIENT_TOOLS = ("bash_", "computer_", "memory_", "text_editor_")
-_SERVER_PARAMETERS = ("mcp_servers", "container", "fallbacks")
+_SERVER_PARAMETERS = ("mcp_servers", "container", "fallbacks", "compaction")
 _WHOLE_WINDOW = float("inf")
 
 
@@ -62,6 +68,9 @@ class Quote:
         counted_prompt_tokens: What `count_tokens` said, where it was asked: a tighter bound than
             bytes, with 2 % and 64 tokens on top, and as true as that count.
 
+    Raises:
+        UsageError: If that is no count.
+
     Example:
         >>> from datetime import date
         >>> from sdk_workflow.config.models import ModelCatalog
@@ -70,7 +79,7 @@ class Quote:
         >>> call = Call(model="sonnet", max_tokens=1000, messages=(message,))
         >>> quote = Quote(call, ModelCatalog.load(), date(2026, 11, 21))
         >>> quote.prompt_tokens, quote.amount(1000)
-        (565, 11130000000)
+        (565, 12243000000)
     """
 
     def __init__(
@@ -82,30 +91,32 @@ class Quote:
     ) -> None:
         self._catalog = catalog
         self._model = call.model
-        self._day = day
         self._multipliers = multipliers_of(call)
+        if self._multipliers.get("geo") is None:
+            self._multipliers["geo"] = catalog.dearest_geo
         model = catalog.get(call.model, at=day)
-        window = 0 if model is None else model.context_window
-        self.prompt_tokens = prompt_bound(call, window)
+        self.prompt_tokens = prompt_bound(call, 0 if model is None else model.context_window)
         if counted_prompt_tokens is not None:
-            margin = counted_prompt_tokens * _COUNT_MARGIN_PERCENT // 100 + _COUNT_MARGIN
-            self.prompt_tokens = min(self.prompt_tokens, counted_prompt_tokens + margin)
+            self.prompt_tokens = min(self.prompt_tokens, _with_margin(counted_prompt_tokens))
         self.max_tokens = max(call.max_tokens, 0)
         self.least_tokens = _least_tokens(call)
-        period = None if model is None else model.prices_on(day)
-        tiers = () if period is None else period.tiers
-        self._sizes = [
-            self.prompt_tokens,
-            *(each.above_prompt_tokens for each in tiers if each.above_prompt_tokens < self.prompt_tokens),
-        ]  # fmt: skip
+        tomorrow = day + timedelta(days=1)  # the request may reach the API after midnight
+        later = catalog.get(call.model, at=tomorrow)
+        prices = None if model is None else model.prices_on(day)
+        next_prices = None if later is None else later.prices_on(tomorrow)
+        self._days = (day,) if prices is next_prices else (day, tomorrow)
+        self._sizes = [self.prompt_tokens]
+        for period in (prices, next_prices):
+            for tier in () if period is None else period.tiers:
+                if tier.above_prompt_tokens < self.prompt_tokens:
+                    self._sizes.append(tier.above_prompt_tokens)
         self._kinds = _kinds_of(call)
 
     @property
     def is_priced(self) -> bool:
         """Whether the model has a price; without one there is no bound."""
-        return (
-            self._catalog.price(self._model, Usage(), at=self._day, **self._multipliers) is not None
-        )
+        day = self._days[0]
+        return self._catalog.price(self._model, Usage(), at=day, **self._multipliers) is not None
 
     def amount(self, max_tokens: int) -> int:
         """Return the bound in pico-dollars if `max_tokens` are allowed."""
@@ -114,9 +125,10 @@ class Quote:
             self._catalog.price(
                 self._model,
                 Usage(**{kind: size, "output_tokens": max_tokens}),
-                at=self._day,
+                at=day,
                 **self._multipliers,
             )
+            for day in self._days
             for size in self._sizes
             for kind in self._kinds
         ]
@@ -187,11 +199,22 @@ def unbounded_part(call: Call) -> str | None:
     for name in _SERVER_PARAMETERS:
         if call.parameters.get(name):
             return f"the parameter {name}"
+    if (call.parameters.get("thread") or {}).get("previous_message_id"):
+        return "the conversation that the server keeps (the parameter thread)"
     management = call.parameters.get("context_management") or {}
     for edit in management.get("edits") or ():
         if str(edit.get("type", "")).startswith("compact"):
             return f"the edit {edit['type']}"
     return None
+
+
+def _with_margin(counted: int) -> int:
+    if type(counted) is not int or counted < 0:
+        raise UsageError(
+            f"counted_prompt_tokens={counted!r} is no count of tokens.",
+            hint="Pass what count_tokens has said.",
+        )
+    return counted + counted * _COUNT_MARGIN_PERCENT // 100 + _COUNT_MARGIN
 
 
 def _least_tokens(call: Call) -> int:
@@ -234,7 +257,7 @@ def _block_size(block: Any) -> float:
         return _PER_BLOCK + (_text_size(block) if isinstance(block, str) else _json_size(block))
     kind = block.get("type")
     if kind == "image":
-        return _PER_BLOCK + _PER_IMAGE
+        return _PER_BLOCK + picture_tokens(block.get("source")) + _rest_size(block, "source")
     if kind == "document":
         return _PER_BLOCK + _document_size(block)
     if kind == "text":
@@ -269,11 +292,17 @@ def _tool_size(tool: Mapping[str, Any]) -> int:
 
 
 def _text_size(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+    if text.isascii():
+        return len(text)
+    folded = unicodedata.normalize("NFKC", text)
+    return max(len(each.encode("utf-8", "surrogatepass")) for each in (text, folded))
 
 
 def _json_size(value: Any) -> int:
-    return len(json.dumps(value, default=_plain))
+    escaped = json.dumps(value, default=_plain)
+    if "\\u" not in escaped:
+        return len(escaped)
+    return max(len(escaped), _text_size(json.dumps(value, default=_plain, ensure_ascii=False)))
 
 
 def _plain(value: Any) -> Any:

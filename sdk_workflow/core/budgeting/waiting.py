@@ -18,7 +18,7 @@ __all__ = ["off_loop", "wait_for_room"]
 ResultT = TypeVar("ResultT")
 
 # Who wakes a claim: in one process the desk, and time alone ends a hold that nobody settles. Other
-# processes wake nobody, so the first in the queue has to look by itself.
+# processes wake nobody, so the first in the queue has to look by itself; those behind it need not.
 _LOOK_AGAIN_SECONDS = 30.0
 _LOOK_AGAIN_SHARED_SECONDS = 0.25
 
@@ -52,17 +52,13 @@ async def wait_for_room(
         BudgetExceeded: If there is no room and waiting cannot help or is not wanted, or if it has
             waited for `max_wait_seconds` in vain (`budget_wait_timeout`).
     """
-    if not waits:
-        if await off_loop(desk.ask, claim, is_shared=desk.is_shared) == "refused":
-            raise desk.refusal(claim)
-        return False
     import anyio
 
     bell = _Bell()
     claim.wake = bell.ring
     try:
         with anyio.move_on_after(max_wait_seconds):
-            return await _wait(desk, claim, bell)
+            return await _wait(desk, claim, bell, may_wait=waits)
     except BaseException:
         await off_loop(desk.leave, claim, is_shared=desk.is_shared)
         raise
@@ -75,14 +71,15 @@ async def wait_for_room(
     )
 
 
-async def _wait(desk: HoldDesk, claim: Claim, bell: _Bell) -> bool:
+async def _wait(desk: HoldDesk, claim: Claim, bell: _Bell, *, may_wait: bool) -> bool:
     import anyio
 
-    look_again = _LOOK_AGAIN_SHARED_SECONDS if desk.is_shared else _LOOK_AGAIN_SECONDS
-    ask = functools.partial(desk.ask, claim, may_wait=True)
+    ask = functools.partial(desk.ask, claim, may_wait=may_wait)
     had_to_wait = False
     while (answer := await off_loop(ask, is_shared=desk.is_shared)) == "wait":
         had_to_wait = True
+        is_alone = desk.is_shared and desk.is_first(claim)
+        look_again = _LOOK_AGAIN_SHARED_SECONDS if is_alone else _LOOK_AGAIN_SECONDS
         with anyio.move_on_after(look_again):
             await bell.event.wait()
         bell.event = anyio.Event()
