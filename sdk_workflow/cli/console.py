@@ -8,6 +8,8 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from sdk_workflow._internal.redaction import redact_text
+
 if TYPE_CHECKING:
     from typing import TextIO
 
@@ -87,10 +89,10 @@ class Console:
             self.err.flush()
 
     def error(self, error: SdkWorkflowError) -> None:
-        """Say what went wrong, and what to do next."""
-        self.problem(f"Error: {error}")
+        """Say what went wrong, and what to do next; a secret that it quotes is masked."""
+        self.problem(f"Error: {redact_text(str(error), personal=True)}")
         if error.hint:
-            self.problem(f"       {error.hint}")
+            self.problem(f"       {redact_text(error.hint, personal=True)}")
 
     def finish(self) -> bool:
         """Tell where results were lost; return whether all of them were written.

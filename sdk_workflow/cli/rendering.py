@@ -6,6 +6,7 @@ import dataclasses
 import json
 from typing import TYPE_CHECKING, Any, Protocol
 
+from sdk_workflow._internal.redaction import redact_text
 from sdk_workflow.events import (
     CallRetried,
     FallbackUsed,
@@ -162,7 +163,7 @@ def tell_of_call(event: Event, console: Console) -> None:
 
 
 def _one_line(error: SdkWorkflowError) -> str:
-    return " ".join(str(error).split())
+    return " ".join(redact_text(str(error), personal=True).split())
 
 
 def dump(value: Mapping[str, Any]) -> str:
@@ -201,8 +202,8 @@ def error_object(error: SdkWorkflowError | None, backend: str | None = None) -> 
 def _error_fields(error: SdkWorkflowError | None) -> dict[str, Any]:
     return {
         "code": getattr(error, "code", "unknown"),
-        "message": str(error),
-        "hint": getattr(error, "hint", ""),
+        "message": redact_text(str(error), personal=True),
+        "hint": redact_text(getattr(error, "hint", ""), personal=True),
         "retryable": getattr(error, "retryable", False),
     }
 

@@ -1,4 +1,4 @@
-"""The engines: the client, the caches, the metrics, the tracer, the profiler; loaded at first use.
+"""The engines: client, caches, metrics, tracer, profiler and log; each is loaded at first use.
 
 They do not know one another. This module knows only where each lives.
 """
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sdk_workflow.core.agent_client import AgentClientManager
     from sdk_workflow.core.cache import PromptCacheOptimizer
     from sdk_workflow.core.cache_manager import CacheManager
+    from sdk_workflow.core.logging import JsonFormatter, JsonHandler, StructuredLogger
     from sdk_workflow.core.lru_cache import LRUCache
     from sdk_workflow.core.metrics import MetricsEngine
     from sdk_workflow.core.performance import PerformanceTracer, SpanSummary
@@ -26,6 +27,8 @@ __all__ = [
     "AgentClientManager",
     "CacheManager",
     "Hotspot",
+    "JsonFormatter",
+    "JsonHandler",
     "LRUCache",
     "MetricsEngine",
     "PerformanceTracer",
@@ -35,6 +38,7 @@ __all__ = [
     "PromptCacheOptimizer",
     "SemanticCache",
     "SpanSummary",
+    "StructuredLogger",
     "trace_function",
 ]
 
@@ -42,6 +46,8 @@ MODULE_REGISTRY: dict[str, str] = {
     "AgentClientManager": "sdk_workflow.core.agent_client",
     "CacheManager": "sdk_workflow.core.cache_manager",
     "Hotspot": "sdk_workflow.core.profiling",
+    "JsonFormatter": "sdk_workflow.core.logging",
+    "JsonHandler": "sdk_workflow.core.logging",
     "LRUCache": "sdk_workflow.core.lru_cache",
     "MetricsEngine": "sdk_workflow.core.metrics",
     "PerformanceTracer": "sdk_workflow.core.performance",
@@ -51,6 +57,7 @@ MODULE_REGISTRY: dict[str, str] = {
     "PromptCacheOptimizer": "sdk_workflow.core.cache",
     "SemanticCache": "sdk_workflow.core.semantic_cache",
     "SpanSummary": "sdk_workflow.core.performance",
+    "StructuredLogger": "sdk_workflow.core.logging",
     "trace_function": "sdk_workflow._internal.trace_function",
 }
 """Public name -> the module that defines it."""

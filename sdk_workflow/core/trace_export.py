@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sdk_workflow.core.chrome_trace import chrome_trace
 from sdk_workflow.core.otlp import traces_data
+from sdk_workflow.core.span_privacy import without_secrets
 from sdk_workflow.core.speedscope import spans_document
 from sdk_workflow.exceptions import UsageError
 
@@ -29,7 +30,7 @@ def export_spans(
     resource: Mapping[str, Any],
     semconv: Semconv,
 ) -> str:
-    """Return spans as text.
+    """Return spans as text, without secrets.
 
     Args:
         spans: Finished spans, in the order in which they finished.
@@ -41,6 +42,7 @@ def export_spans(
     Raises:
         UsageError: If there is no such format.
     """
+    spans = without_secrets(spans)
     if format_name == "chrome":
         return _dumps(chrome_trace(spans, offset_ns=offset_ns, resource=resource))
     if format_name == "speedscope":

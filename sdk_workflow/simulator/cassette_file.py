@@ -107,7 +107,7 @@ class Cassette:
 
     def redacted(self, value: Any) -> Any:
         """Return a JSON value as this cassette would keep it."""
-        return redact(value, emails=self.redacts_emails)
+        return redact(value, personal=self.redacts_emails)
 
     def save(self, path: Path) -> None:
         """Write the cassette to a file, whole or not at all.
