@@ -20,7 +20,7 @@ help:
 	@echo 'make check   black, ruff, mypy, import-linter, bandit'
 	@echo 'make format  let black and ruff rewrite what they can'
 	@echo 'make bench   the measurements of benchmarks/'
-	@echo 'make bench-peers  environments for the peers that benchmark_managers.py measures beside ours'
+	@echo 'make bench-peers  environments for the peers that benchmark_managers.py and _observability.py measure beside ours'
 	@echo 'make reliability  long runs: budgets, bit flips, kill -9; each prints its seed'
 	@echo 'make lock    resolve the hashed requirement files again (needs uv)'
 	@echo 'make old-sdk drive the simulator with the last 0.x release of the official SDK'
@@ -52,8 +52,11 @@ bench: $(DEV)/.ok
 	$(DEV)/bin/python benchmarks/benchmark_cache.py
 	$(DEV)/bin/python benchmarks/benchmark_metrics.py
 	$(DEV)/bin/python benchmarks/benchmark_managers.py
+	PYTHONPATH=. $(OBSERVED) benchmarks/benchmark_observability.py
 
-PEERS := langgraph openai-agents
+PEERS := langgraph openai-agents observability
+# Its peers run in our process: in their environment where there is one, without them in ours.
+OBSERVED = $(firstword $(wildcard .venv-peer-observability/bin/python) $(DEV)/bin/python)
 bench-peers: $(PEERS:%=.venv-peer-%/.ok)
 .venv-peer-%/.ok: benchmarks/peers/requirements-%.txt
 	$(PY) -m venv --clear $(@D)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["complete_models", "complete_tools"]
+__all__ = ["complete_models", "complete_suites", "complete_tools"]
 
 
 def complete_models(incomplete: str) -> list[str]:
@@ -21,3 +21,10 @@ def complete_tools(incomplete: str) -> list[str]:
     *given, last = incomplete.split(",")
     head = "".join(f"{name}," for name in given)
     return [head + name for name in BUILTIN_TOOLS if name.startswith(last) and name not in given]
+
+
+def complete_suites(incomplete: str) -> list[str]:
+    """Return the suites of the benchmark that begin with what was typed."""
+    from sdk_workflow.benchmarking.suites import ALL, NAMES
+
+    return [name for name in (*NAMES, ALL) if name.startswith(incomplete)]

@@ -62,6 +62,11 @@ class Console:
         """Whether progress can be drawn on stderr."""
         return self.err is not None and self.err.isatty()
 
+    @property
+    def shows_results(self) -> bool:
+        """Whether results go to a terminal, not to a file or a program."""
+        return self._out is not None and self._out.isatty()
+
     def result(self, text: str, end: str = "\n") -> None:
         """Write a piece of the result, at once; an encoding that lacks a character replaces it."""
         if self._out is None or self._lost is not None:

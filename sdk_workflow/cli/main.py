@@ -5,12 +5,14 @@ from __future__ import annotations
 import sys
 from inspect import signature
 from pathlib import Path  # noqa: TC003 - Typer evaluates the annotations at run time
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from sdk_workflow.cli import benchmark_options as bench
 from sdk_workflow.cli import options as opt
 from sdk_workflow.cli import sessions_options as ses
+from sdk_workflow.cli import simulate_options as sim
 from sdk_workflow.cli.console import Console
 from sdk_workflow.cli.exit_codes import ExitCode, exit_code_of
 from sdk_workflow.exceptions import SdkWorkflowError
@@ -159,52 +161,45 @@ def _picked(given: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
 
 @app.command()
 def simulate(
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Port to listen on; 0 picks a free one.")
-    ] = 8787,
-    seed: Annotated[int, typer.Option(help="Makes ids, wording and chance repeatable.")] = 0,
-    script: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Scripted replies, as JSON or TOML.")
-    ] = None,
-    faults: Annotated[
-        str | None,
-        typer.Option(metavar="FILE|SPEC", help="What goes wrong, such as '529@0-2; truncate@10%'."),
-    ] = None,
-    limits: Annotated[
-        str | None,
-        typer.Option(metavar="FILE|SPEC", help="Rate limits, such as rpm=50,itpm=40000,otpm=8000."),
-    ] = None,
-    physics: Annotated[
-        Literal["off", "real"],
-        typer.Option(help="Whether answers take the time that a model takes."),
-    ] = "off",
-    lenient: Annotated[
-        bool,
-        typer.Option("--lenient/--strict", help="Whether unknown beta features are tolerated."),
-    ] = False,
-    journal: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Where every request is written to at the end."),
-    ] = None,
+    host: sim.HostOpt = "127.0.0.1",
+    port: sim.PortOpt = 8787,
+    seed: sim.SeedOpt = 0,
+    script: sim.ScriptOpt = None,
+    faults: sim.FaultsOpt = None,
+    limits: sim.LimitsOpt = None,
+    physics: sim.PhysicsOpt = "off",
+    lenient: sim.LenientOpt = False,
+    journal: sim.JournalOpt = None,
 ) -> None:
     """Serve the simulator over HTTP, for any client of the Messages API."""
+    given = dict(locals())
     from sdk_workflow.cli.simulate_command import SimulateArgs
     from sdk_workflow.cli.simulate_command import simulate as simulate_command
 
     console = Console.of_process()
-    args = SimulateArgs(
-        host=host,
-        port=port,
-        seed=seed,
-        script=script,
-        faults=faults,
-        limits=limits,
-        physics=physics,
-        is_lenient=lenient,
-        journal=journal,
-    )
+    args = SimulateArgs(is_lenient=given.pop("lenient"), **given)
     _finish(console, lambda: simulate_command(console, args))
+
+
+@app.command()
+def benchmark(
+    operations: bench.OperationsOpt = 1000,
+    suite: bench.SuiteOpt = "all",
+    output: bench.OutputOpt = "text",
+    report: bench.ReportOpt = None,
+    compare: bench.CompareOpt = None,
+) -> None:
+    """Measure what the library itself costs on this machine, beside its targets.
+
+    It needs no key and no network, and keeps its files in a temporary folder. A missed target is no
+    error: figures depend on the machine.
+    """
+    given = dict(locals())
+    from sdk_workflow.cli.benchmark_command import BenchmarkArgs
+    from sdk_workflow.cli.benchmark_command import benchmark as benchmark_command
+
+    console = Console.of_process()
+    _finish(console, lambda: benchmark_command(console, BenchmarkArgs(**given)))
 
 
 @config_app.command("show")
