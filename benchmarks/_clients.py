@@ -14,9 +14,11 @@ from sdk_workflow._internal.clock import SystemClock
 from sdk_workflow.config.models import ModelCatalog
 from sdk_workflow.config.settings import Settings
 from sdk_workflow.core.agent_client import AgentClientManager
+from sdk_workflow.core.metrics import MetricsEngine
 from sdk_workflow.transports.anthropic_sdk import AnthropicTransport
 from sdk_workflow.wiring.caches import make_cache
 from sdk_workflow.wiring.layers import LayerParts, make_layers
+from sdk_workflow.wiring.managers import Managers
 
 if TYPE_CHECKING:
     from sdk_workflow.types import Emit, StreamEvent
@@ -105,9 +107,6 @@ class Sdk:
         await self._client.close()
 
 
-def _ignore(_event: object) -> None: ...
-
-
 class Ours:
     """This library's whole stack: client, a runtime's middleware, and a tracer with an open trace.
 
@@ -120,16 +119,21 @@ class Ours:
         given: dict[str, Any] = {} if http is None else {"http_client": _http_client(http)}
         transport = AnthropicTransport(api_key="benchmark", base_url=base_url, **given)
         settings, clock, catalog = Settings(), SystemClock(), ModelCatalog.load()
+        metrics = MetricsEngine(clock=clock)
+        managers = Managers(settings, "anthropic", clock, catalog, on_event=metrics.on_event)
+        sinks = (metrics.on_event, managers.on_event)
         parts = LayerParts(
             settings=settings,
             backend="anthropic",
             clock=clock,
             catalog=catalog,
-            on_event=_ignore,
+            on_event=metrics.on_event,
+            managers=managers,
             cache=make_cache(settings, "anthropic", clock, catalog),
         )
-        layers, _ = make_layers(parts)  # the very chain that a runtime composes
-        self._client = AgentClientManager(transport, middleware=layers)
+        # The very chain that a runtime composes, and the sinks that it brings.
+        layers, _ = make_layers(parts)
+        self._client = AgentClientManager(transport, middleware=layers, sinks=sinks)
         self._counter = itertools.count()
         self._tracer = PerformanceTracer()
 

@@ -47,10 +47,11 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStarted(Event):
-    """A user message was accepted; `text` is the message."""
+    """A user message was accepted, or a run that was cut off goes on; `text` is the message."""
 
     text: str
     model: str
+    resumed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

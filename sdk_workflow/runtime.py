@@ -21,21 +21,28 @@ from sdk_workflow.core.metrics import MetricsEngine
 from sdk_workflow.core.performance import PerformanceTracer
 from sdk_workflow.exceptions import ConfigError, UsageError
 from sdk_workflow.tools.lazy_sandbox import LazySandbox
+from sdk_workflow.wiring.budgets import Allowance
 from sdk_workflow.wiring.caches import close_cache, make_cache
 from sdk_workflow.wiring.client import make_client
+from sdk_workflow.wiring.given import given_settings
 from sdk_workflow.wiring.layers import LayerParts
+from sdk_workflow.wiring.managers import Managers
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Sequence
 
     from typing_extensions import Self
 
     from sdk_workflow.config.models import ModelCatalog
     from sdk_workflow.config.settings import Settings
-    from sdk_workflow.config.sources import Origin
     from sdk_workflow.core.agent_client import AgentClientManager
     from sdk_workflow.core.cache_manager import CacheManager
+    from sdk_workflow.core.token_counter import CalibratingTokenCounter
     from sdk_workflow.events import EventSink
+    from sdk_workflow.managers.checkpoint_manager import CheckpointManager
+    from sdk_workflow.managers.cost_manager import CostManager
+    from sdk_workflow.managers.session_manager import SessionManager
+    from sdk_workflow.managers.token_manager import TokenManager
     from sdk_workflow.protocols import Clock
     from sdk_workflow.types import RunResult
 
@@ -74,6 +81,7 @@ class Runtime:
         cache: The response caches; None with `cache_mode="off"`.
         metrics: Counts what happens to every call and session.
         clock: Where times come from.
+        managers: Makes the managers below when they are first needed.
     """
 
     settings: Settings
@@ -84,6 +92,32 @@ class Runtime:
     cache: CacheManager | None
     metrics: MetricsEngine
     clock: Clock
+    managers: Managers
+
+    @property
+    def tokens(self) -> TokenManager:
+        """Counts the tokens of every call, and warns before a context window overflows."""
+        return self.managers.tokens
+
+    @property
+    def costs(self) -> CostManager:
+        """Counts what every call costs; with `max_cost_usd` or `budget_usd` it keeps that limit."""
+        return self.managers.costs
+
+    @property
+    def checkpoints(self) -> CheckpointManager:
+        """Keeps versions of sessions in the state folder."""
+        return self.managers.checkpoints
+
+    @property
+    def sessions(self) -> SessionManager:
+        """Knows every session that was kept in the state folder, by this runtime or another."""
+        return self.managers.sessions
+
+    @property
+    def token_counter(self) -> CalibratingTokenCounter:
+        """Estimates the size of prompts, and learns from every reply."""
+        return self.managers.token_counter
 
     def session(self, **options: Any) -> AgentSession:
         """Open a conversation.
@@ -117,7 +151,12 @@ class Runtime:
         from sdk_workflow.wiring.journals import open_kept_session
 
         return open_kept_session(
-            self._session, self.settings.home, options, must_exist=must_exist, clock=self.clock
+            self._session,
+            self.settings.home,
+            options,
+            must_exist=must_exist,
+            clock=self.clock,
+            managers=self.managers,
         )
 
     def _session(self, **options: Any) -> AgentSession:
@@ -141,7 +180,7 @@ class Runtime:
         return AgentSession(self.client, sinks=sinks, **{**defaults, **options})
 
     async def close(self) -> None:
-        """Close the client, and keep what the caches hold in `cache_dir`; once is enough.
+        """Close the client and the managers, and keep what the caches hold in `cache_dir`.
 
         Answers that cannot be kept cost the next run money, but not this one its result: that is a
         warning in the log.
@@ -149,6 +188,7 @@ class Runtime:
         try:
             await self.client.close()
         finally:
+            self.managers.close()
             if self.cache is not None:
                 close_cache(self.cache, self.settings.cache_dir)
 
@@ -168,6 +208,8 @@ def build_runtime(
     clock: Clock | None = None,
     tracer: PerformanceTracer | None = None,
     sinks: Sequence[EventSink] = (),
+    max_cost_usd: float | None = None,
+    cost_scope: str | None = None,
     **overrides: Any,
 ) -> Runtime:
     """Wire a runtime from the settings.
@@ -179,38 +221,32 @@ def build_runtime(
         tracer: Records the spans; a new one by default.
         sinks: Who sees what happens to the calls of every session: finished, failed, retried,
             answered by another model.
+        max_cost_usd: What this runtime may spend at the most, besides the limit that it shares with
+            others (`budget_usd`).
+        cost_scope: The name under which the state folder keeps what was spent of `max_cost_usd`, so
+            that a later runtime goes on with it; counted in memory by default.
         **overrides: Settings that go before every other source, such as `model="haiku"`.
 
     Raises:
         ConfigError: If a setting is unusable or names an unknown model, or no key is set and the
             simulator was not asked for.
-        UsageError: If there is no such backend.
+        UsageError: If there is no such backend, or a limit is no amount of dollars.
     """
-    settings, origins = _settings(settings, overrides)
+    settings, origins = given_settings(settings, overrides)
     clock = clock or SystemClock()
     chosen = choose_backend(settings, backend or settings.backend)
     catalog = default_catalog(settings.home)
     check_models(settings, catalog, origins=origins)
-    cache = make_cache(settings, chosen, clock, catalog)
-    metrics = MetricsEngine(clock=clock)
-    parts = LayerParts(
-        settings=settings,
-        backend=chosen,
-        clock=clock,
-        catalog=catalog,
-        on_event=SinkSet((*sinks, metrics.on_event)).emit,
-        cache=cache,
+    watching = SinkSet(sinks)
+    managers = Managers(
+        settings,
+        chosen,
+        clock,
+        catalog,
+        on_event=watching.emit,
+        allowance=Allowance(max_cost_usd, cost_scope),
     )
-    return Runtime(
-        settings=settings,
-        backend=chosen,
-        client=make_client(parts),
-        catalog=catalog,
-        tracer=tracer or PerformanceTracer(clock=clock),
-        cache=cache,
-        metrics=metrics,
-        clock=clock,
-    )
+    return _wired(settings, chosen, managers, watching, clock, catalog, tracer)
 
 
 def choose_backend(
@@ -245,8 +281,8 @@ async def run(prompt: str, **options: Any) -> RunResult:
 
     Args:
         prompt: What to do.
-        **options: Settings (`model`, `tools`, `max_turns`, ...), `backend`, and arguments of
-            `AgentSession` (`working_directory`, `sinks`, `session_id`, `memory`, `sandbox`,
+        **options: Settings (`model`, `tools`, `max_turns`, ...), `backend`, `max_cost_usd`, and
+            arguments of `AgentSession` (`working_directory`, `sinks`, `session_id`, `memory`, `sandbox`,
             `journal=True` to keep the session on disk).
 
     Raises:
@@ -295,39 +331,36 @@ async def open_session(**options: Any) -> AsyncIterator[AgentSession]:
         yield session
 
 
-def _settings(
-    settings: Settings | None, overrides: Mapping[str, Any]
-) -> tuple[Settings, Mapping[str, Origin]]:
-    """Return the settings with the overrides, and where their values came from, as far as known."""
-    if settings is not None:
-        return (_changed(settings, overrides) if overrides else settings), {}
-    from sdk_workflow.config.settings import load_settings_with_origins
-
-    loaded = load_settings_with_origins(overrides, given_as="argument")
-    return loaded.settings, loaded.origins
-
-
-def _changed(settings: Settings, overrides: Mapping[str, Any]) -> Settings:
-    """Return the settings with some values replaced and validated; None counts as not given."""
-    from pydantic import ValidationError
-
-    names = list(type(settings).model_fields)
-    for name in overrides:
-        if name not in names:
-            raise ConfigError(
-                f"{name!r} is not a setting.",
-                code="invalid_settings",
-                hint=did_you_mean(name, names) or f"The settings are {', '.join(names)}.",
-            )
-    given = {name: value for name, value in overrides.items() if value is not None}
-    try:
-        return type(settings)(**{**dict(settings), **given})
-    except ValidationError as error:
-        found = error.errors(include_input=False, include_url=False)
-        name = str(found[0]["loc"][0])
-        # Not chained: pydantic's own report may show a secret.
-        raise ConfigError(
-            f"The value given for {name!r} is unusable: {found[0]['msg']}.",
-            code="invalid_settings",
-            hint=f"Set {name} to {type(settings).model_fields[name].description}.",
-        ) from None
+def _wired(  # noqa: PLR0917 - the parts of a runtime, in the order of its attributes
+    settings: Settings,
+    backend: Literal["anthropic", "simulator"],
+    managers: Managers,
+    watching: SinkSet,
+    clock: Clock,
+    catalog: ModelCatalog,
+    tracer: PerformanceTracer | None,
+) -> Runtime:
+    cache = make_cache(settings, backend, clock, catalog)
+    metrics = MetricsEngine(clock=clock)
+    watching.add(metrics.on_event)
+    watching.add(managers.on_event)
+    parts = LayerParts(
+        settings=settings,
+        backend=backend,
+        clock=clock,
+        catalog=catalog,
+        on_event=watching.emit,
+        managers=managers,
+        cache=cache,
+    )
+    return Runtime(
+        settings=settings,
+        backend=backend,
+        client=make_client(parts),
+        catalog=catalog,
+        tracer=tracer or PerformanceTracer(clock=clock),
+        cache=cache,
+        metrics=metrics,
+        clock=clock,
+        managers=managers,
+    )

@@ -249,8 +249,9 @@ class Call:
     """One request to the Messages API, with what the layers in between need to know about it.
 
     `parameters` holds every further Messages-API parameter by its own name (`stop_sequences`,
-    `thinking`, `output_config`, ...). `emit` asks for a streamed reply. `operation`, `session_id`
-    and `tenant` never leave the process.
+    `thinking`, `output_config`, ...). `emit` asks for a streamed reply. `operation`, `session_id`,
+    `tenant` and `hold_id` never leave the process; `hold_id` names what a budget holds for the
+    call, so that whoever resumes a run finds the hold again.
 
     Example:
         >>> call = Call(model="claude-haiku-5-5", messages=({"role": "user", "content": "Hi"},))
@@ -268,6 +269,7 @@ class Call:
     operation: str = "message"
     session_id: str | None = None
     tenant: str | None = None
+    hold_id: str | None = field(default=None, compare=False, repr=False)
     emit: Emit | None = field(default=None, compare=False, repr=False)
 
     def to_params(self) -> dict[str, Any]:

@@ -185,14 +185,14 @@ def test_a_claim_waits_for_nobody_where_nothing_is_held() -> None:
 
 def test_a_quote_that_fits_no_room_cuts_nothing() -> None:
     quote = Quote(Call(model="sonnet", messages=()), ModelCatalog.load(), date(2026, 11, 21))
-    claim = CallClaim(quote, may_clamp=True)
+    claim = CallClaim("a", quote, may_clamp=True)
     assert claim.shrink is not None
     assert claim.shrink(0) is None
 
 
 def test_a_claim_that_gets_all_in_the_end_is_not_clamped_by_an_earlier_look() -> None:
     quote = Quote(Call(model="sonnet", messages=()), ModelCatalog.load(), date(2026, 11, 21))
-    claim = CallClaim(quote, may_clamp=True)
+    claim = CallClaim("a", quote, may_clamp=True)
     assert claim.shrink is not None
     claim.granted = claim.shrink(quote.amount(1000)) or 0
     assert claim.max_tokens == 1000

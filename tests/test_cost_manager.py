@@ -437,6 +437,13 @@ def test_a_hit_of_a_response_cache_is_not_billed_but_saved() -> None:
     assert costs.project(10) is None
 
 
+def test_what_the_simulator_made_up_under_a_limit_is_in_the_books_alone() -> None:
+    costs = manager(hard_limit_usd=1)
+    costs.on_event(finished(answered=reply(id="msg_9", served_by="simulator")))
+    assert spent(costs) == 0.0
+    assert costs.report().total.usd == 0.003
+
+
 def test_other_events_mean_nothing() -> None:
     costs = manager()
     costs.on_event(TextDelta(text="x"))

@@ -5,7 +5,7 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from types import FunctionType, ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
@@ -15,6 +15,7 @@ from sdk_workflow.core import forks
 from sdk_workflow.core.agent_client import AgentClientManager
 from sdk_workflow.core.metrics import Loop, MetricsEngine
 from sdk_workflow.events import (
+    BudgetReached,
     CallRetried,
     FallbackUsed,
     PrefixMoved,
@@ -577,6 +578,32 @@ def test_tool_calls_count_with_their_errors_and_durations(metrics: MetricsEngine
 def test_a_tool_that_the_model_invented_lends_no_name_to_a_figure(metrics: MetricsEngine) -> None:
     feed(metrics, tool_ended("a private thought", error_code="tool_not_found"))
     assert list(metrics.get_summary()["tools"]) == ["unknown"]
+
+
+def reached(limit: Literal["soft", "hard"], spent_usd: float) -> BudgetReached:
+    return BudgetReached(limit=limit, limit_usd=1.0, spent_usd=spent_usd, held_usd=0.5)
+
+
+def test_limits_that_were_reached_are_counted_with_how_they_stood_last(
+    metrics: MetricsEngine,
+) -> None:
+    feed(metrics, reached("soft", 0.25), reached("hard", 0.75), reached("hard", 0.5))
+    budgets = metrics.get_summary()["budgets"]
+    assert budgets["hard"] == {
+        "reached": 2, "limit_usd": 1.0, "spent_usd": 0.5, "held_usd": 0.5,
+    }  # fmt: skip
+    assert budgets["soft"]["reached"] == 1
+
+
+def test_merged_limits_stand_as_the_one_that_had_spent_more() -> None:
+    first, second = MetricsEngine(), MetricsEngine()
+    feed(first, reached("hard", 0.75))
+    feed(second, reached("hard", 0.5), reached("hard", 0.25))
+    first.merge(second)
+    hard = first.get_summary()["budgets"]["hard"]
+    assert (hard["reached"], hard["spent_usd"]) == (3, 0.75)
+    second.merge(first)
+    assert second.get_summary()["budgets"]["hard"]["spent_usd"] == 0.75
 
 
 def test_a_loop_gives_alarm_and_counts() -> None:

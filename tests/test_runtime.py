@@ -170,6 +170,7 @@ def test_a_runtime_is_a_frozen_record() -> None:
         runtime.backend = "anthropic"  # type: ignore[misc]
     assert {item.name for item in dataclasses.fields(Runtime)} == {
         *("settings", "backend", "client", "catalog", "tracer", "cache", "metrics", "clock"),
+        "managers",
     }
 
 

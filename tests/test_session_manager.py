@@ -386,14 +386,11 @@ def test_first_messages_of_any_kind_become_a_title(sessions: SessionManager) -> 
 async def test_a_kept_run_is_found_by_its_words_and_its_file_is_watched(
     sessions: SessionManager, tmp_path: Path
 ) -> None:
-    async with build_runtime(
-        backend="simulator", home=tmp_path, sinks=[sessions.on_event]
-    ) as runtime:
-        session = runtime.session(
-            journal=True, session_id="kept", tools=(), sinks=[sessions.on_event]
-        )
-        async with session:
-            result = await session.message("Where is the lighthouse?")
+    async with (
+        build_runtime(backend="simulator", home=tmp_path) as runtime,
+        runtime.session(journal=True, session_id="kept", tools=()) as session,
+    ):
+        result = await session.message("Where is the lighthouse?")
 
     (info,) = await anyio.to_thread.run_sync(sessions.search_sessions, {"text": "LIGHTH"})
     assert (info.session_id, info.status, info.turns) == ("kept", "completed", 1)

@@ -43,6 +43,17 @@ def _refused(folder: Path, flags: Mapping[str, Any] | None = None, **environ: st
         ("max_turns", "many", "a whole number from 1 to 1000"),
         ("max_turns", True, "a whole number from 1 to 1000"),
         ("concurrency", 0, "a whole number from 1 to 1000"),
+        ("budget_usd", -1, "a number of dollars from 0 to 1,000,000,000"),
+        ("budget_usd", "nan", "a number of dollars from 0 to 1,000,000,000"),
+        ("budget_usd", True, "a number of dollars from 0 to 1,000,000,000"),
+        ("budget_usd", 1e10, "a number of dollars from 0 to 1,000,000,000"),
+        (
+            "budget_soft_usd",
+            -1,
+            "a number of dollars from 0 to 1,000,000,000, not above budget_usd",
+        ),
+        ("budget_scope", "", "the name of a budget"),
+        ("on_exhausted", "stop", "wait, reject or clamp"),
         ("timeout_seconds", 0, "a number of seconds above 0"),
         ("timeout_seconds", "nan", "a number of seconds above 0"),
         ("timeout_seconds", True, "a number of seconds above 0"),
@@ -254,3 +265,14 @@ def test_a_password_in_the_address_is_refused_and_not_shown(folder: Path) -> Non
     error = _refused(folder, ANTHROPIC_BASE_URL="https://me:hunter2@host/v1")
     assert "'https://****@host/v1'" in error.message
     assert "hunter2" not in "".join(traceback.format_exception(error))
+
+
+def test_a_soft_limit_above_the_hard_one_is_refused(folder: Path) -> None:
+    error = _refused(folder, {"budget_usd": 1, "budget_soft_usd": 1.5})
+    assert "not above budget_usd" in str(error)
+
+
+def test_a_soft_limit_up_to_the_hard_one_or_alone_is_fine(folder: Path) -> None:
+    for flags in ({"budget_usd": 1, "budget_soft_usd": 1}, {"budget_soft_usd": 7}):
+        settings = load_settings(flags, cwd=folder, environ={})
+        assert settings.budget_soft_usd == flags["budget_soft_usd"]

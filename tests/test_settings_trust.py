@@ -78,3 +78,50 @@ def test_folder_cannot_move_the_state_folder_and_speak_as_the_user(tmp_path: Pat
 
     with pytest.raises(ConfigError, match=r"home .* would move"):
         load_settings(cwd=tmp_path, environ={"ANTHROPIC_API_KEY": KEY})
+
+
+@pytest.fixture
+def home_with_limit(tmp_path: Path) -> dict[str, str]:
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    (home / "config.toml").write_text("budget_usd = 5")
+    return {"SDK_WORKFLOW_HOME": str(home)}
+
+
+@pytest.mark.parametrize(
+    ("file", "line"),
+    [
+        ("sdk_workflow.toml", "budget_usd = 5.01"),
+        (".env", "SDK_WORKFLOW_BUDGET_USD=6"),
+        ("sdk_workflow.toml", 'budget_scope = "fresh"'),
+    ],
+)
+def test_folder_cannot_go_around_the_users_limit(
+    tmp_path: Path, home_with_limit: dict[str, str], file: str, line: str
+) -> None:
+    (tmp_path / file).write_text(line)
+
+    with pytest.raises(ConfigError, match="go around your own limit"):
+        load_settings(cwd=tmp_path, environ=home_with_limit)
+
+
+def test_folder_may_lower_the_users_limit(tmp_path: Path, home_with_limit: dict[str, str]) -> None:
+    (tmp_path / "sdk_workflow.toml").write_text("budget_usd = 4")
+
+    assert load_settings(cwd=tmp_path, environ=home_with_limit).budget_usd == 4
+
+
+def test_folder_may_set_a_limit_where_the_user_has_none(tmp_path: Path) -> None:
+    (tmp_path / "sdk_workflow.toml").write_text('budget_usd = 4\nbudget_scope = "here"')
+
+    settings = load_settings(cwd=tmp_path, environ={})
+    assert (settings.budget_usd, settings.budget_scope) == (4, "here")
+
+
+def test_a_limit_of_the_folder_that_is_none_is_named_as_such(
+    tmp_path: Path, home_with_limit: dict[str, str]
+) -> None:
+    (tmp_path / "sdk_workflow.toml").write_text('budget_usd = "much"')
+
+    with pytest.raises(ConfigError, match="is not a number of dollars"):
+        load_settings(cwd=tmp_path, environ=home_with_limit)

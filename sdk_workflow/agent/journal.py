@@ -79,17 +79,24 @@ class RunRecorder:
         kept = {name: value for name, value in options.items() if name != "stream"}
         self._note("run_started", body={"text": text, "options": kept})
 
-    async def ask(self, send: Callable[[], Awaitable[Reply]]) -> Reply:
-        """Write that the model is asked, ask it, and note what it answers."""
+    async def ask(self, send: Callable[[str | None], Awaitable[Reply]]) -> Reply:
+        """Write that the model is asked, ask it, and note what it answers.
+
+        Args:
+            send: Asks it; told the name under which a budget may hold the cost, where that name
+                is on the disk.
+        """
         self._step += 1
         attempts = self.earlier.attempts.get(self._step, 0) if self.earlier else 0
         key = f"{self._step}.{attempts}"
+        if self._journal is None:
+            return await send(None)
         # Under this name a budget may hold the cost: where the answer stays unknown, all of it.
-        self._note("model_intent", key, {"hold_id": f"{self._place}/{key}"})
+        hold_id = f"{self._place}/{key}"
+        self._note("model_intent", key, {"hold_id": hold_id})
         await self._write()
-        reply = await send()
-        if self._journal is not None:
-            self._note("model_result", key, reply_body(reply))
+        reply = await send(hold_id)
+        self._note("model_result", key, reply_body(reply))
         return reply
 
     def expect_tools(self, count: int) -> None:

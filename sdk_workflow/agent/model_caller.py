@@ -52,9 +52,20 @@ class ModelCaller:
     last_response: Reply | None = None
 
     async def ask(
-        self, history: Sequence[Message], limits: RunOptions, progress: RunProgress
+        self,
+        history: Sequence[Message],
+        limits: RunOptions,
+        progress: RunProgress,
+        hold_id: str | None = None,
     ) -> Reply:
-        """Send the history and return the reply, which `progress` takes in as well."""
+        """Send the history and return the reply, which `progress` takes in as well.
+
+        Args:
+            history: All messages so far.
+            limits: The limits of the run.
+            progress: What the run has come to so far.
+            hold_id: The name under which a budget holds the cost of the call.
+        """
         listener = TextListener(self._show_text, elapsed_ms=progress.elapsed_ms)
         call = Call(
             model=self.model,
@@ -64,6 +75,7 @@ class ModelCaller:
             tools=tuple(spec.to_api() for spec in self.registry.specs()),
             parameters=limits.parameters,
             session_id=self.session_id,
+            hold_id=hold_id,
             emit=self._emit_of(listener) if limits.stream else None,
         )
         self.last_request = call

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sdk_workflow._internal.clock import utc_day
+from sdk_workflow.config.models import multipliers_in
+from sdk_workflow.events import RunFailed
 from sdk_workflow.types import Money, RunResult, Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from datetime import date
 
     from sdk_workflow.agent.loop import LoopOutcome
@@ -26,10 +28,15 @@ class RunProgress:
     """Collects replies, tool records and times while a run goes on."""
 
     clock: Clock
-    started: float
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    started: float = field(init=False)
     replies: list[Reply] = field(default_factory=list)
     records: list[ToolRecord] = field(default_factory=list)
     time_to_first_token_ms: float | None = None
+
+    def __post_init__(self) -> None:
+        """Take the time."""
+        self.started = self.clock.monotonic()
 
     def take_up(self, earlier: UnfinishedRun | None) -> None:
         """Count what an earlier part of the run has come to, if there is one."""
@@ -67,11 +74,12 @@ class RunProgress:
     ) -> RunResult:
         """Return the result of the finished run, at the prices of today."""
         today = utc_day(self.clock)
+        factors = multipliers_in(self.parameters)
         return RunResult(
             text=outcome.reply.text,
             stop_reason=outcome.stop_reason,
             usage=self.usage(),
-            cost_usd=self._total(lambda item: catalog.price(item.model, item.usage, at=today)),
+            cost_usd=self._total(lambda item: _price(item, catalog, today, factors)),
             saved_usd=self._total(lambda item: _saved(item, catalog, today)),
             served_by=outcome.reply.served_by,
             model=outcome.reply.model,
@@ -83,11 +91,24 @@ class RunProgress:
             time_to_first_token_ms=self.time_to_first_token_ms,
         )
 
+    def failure(self, error: BaseException, *, session_id: str) -> RunFailed:
+        """Return what is to be told of the run where it has failed."""
+        return RunFailed(
+            session_id=session_id, error=error, usage=self.usage(), turns=len(self.replies)
+        )
+
     def _total(self, amount_of: Callable[[Reply], Money | None]) -> float | None:
         """Add exactly; one unknown amount makes the total unknown."""
         amounts = [amount_of(reply) for reply in self.replies]
         known = [amount for amount in amounts if amount is not None]
         return sum(known, Money()).usd if len(known) == len(amounts) else None
+
+
+def _price(
+    reply: Reply, catalog: ModelCatalog, today: date, factors: Mapping[str, Any]
+) -> Money | None:
+    where = {} if reply.inference_geo is None else {"geo": reply.inference_geo}
+    return catalog.price(reply.model, reply.usage, at=today, **{**factors, **where})
 
 
 def _saved(reply: Reply, catalog: ModelCatalog, today: date) -> Money | None:

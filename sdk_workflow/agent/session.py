@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sdk_workflow._internal.clock import SystemClock
@@ -22,7 +23,7 @@ from sdk_workflow.agent.tool_runner import ToolRunner
 from sdk_workflow.agent.toolbox import Toolbox
 from sdk_workflow.config.models import default_catalog
 from sdk_workflow.core.genai_names import agent_attributes
-from sdk_workflow.events import RunFailed, RunFinished, RunStarted, StateChanged
+from sdk_workflow.events import RunFinished, RunStarted, StateChanged
 from sdk_workflow.exceptions import UsageError
 from sdk_workflow.tools.dispatcher import ToolDispatcher
 
@@ -313,12 +314,10 @@ class AgentSession:
         self._is_busy = True
         self._history = history
         last = history[-1]
-        progress = RunProgress(clock=self._clock, started=self._clock.monotonic())
+        progress = RunProgress(clock=self._clock, parameters=limits.parameters)
         try:
             with self._root_span() as span:
-                self._sinks.emit(
-                    RunStarted(session_id=self.session_id, text=text, model=self._caller.model)
-                )
+                self._sinks.emit(self._start(text, recorder))
                 outcome = await self._loop(recorder, limits, progress)
                 trace_id = f"{span.trace_id:032x}" if span.trace_id else None
                 result = progress.result(
@@ -337,12 +336,20 @@ class AgentSession:
         self._sinks.emit(RunFinished(session_id=self.session_id, result=result))
         return result
 
+    def _start(self, text: str, recorder: RunRecorder) -> RunStarted:
+        return RunStarted(
+            session_id=self.session_id,
+            text=text,
+            model=self._caller.model,
+            resumed=recorder.earlier is not None,
+        )
+
     async def _loop(
         self, recorder: RunRecorder, limits: RunOptions, progress: RunProgress
     ) -> LoopOutcome:
         async def send(history: Sequence[Message]) -> Reply:
             self._debug(f"asks {self._caller.model} about {len(history)} messages")
-            return await recorder.ask(lambda: self._caller.ask(history, limits, progress))
+            return await recorder.ask(partial(self._caller.ask, history, limits, progress))
 
         loop = TurnLoop(
             send=send,
@@ -368,14 +375,7 @@ class AgentSession:
     def _fail(self, error: BaseException, progress: RunProgress) -> None:
         if self._machine.state is not SessionState.CLOSED:  # closed by someone while it ran
             self._machine.move(SessionState.ERROR)
-        self._sinks.emit(
-            RunFailed(
-                session_id=self.session_id,
-                error=error,
-                usage=progress.usage(),
-                turns=len(progress.replies),
-            )
-        )
+        self._sinks.emit(progress.failure(error, session_id=self.session_id))
 
     def _root_span(self) -> Span | NoopSpan:
         attributes = agent_attributes(

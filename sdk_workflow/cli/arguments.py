@@ -35,6 +35,7 @@ class ExecutionArgs:
         cwd: The folder that the tools are confined to.
         session_id: The session to begin or to go on with; None for a new one.
         resume_id: The session to resume; None for none.
+        budget_usd: What the session, or the whole batch, may cost; None for what it had before.
         session_options: What was asked for and goes before what a kept session remembers.
         flags: The settings that were given on the command line, by their names.
         output: Form of the result.
@@ -51,6 +52,7 @@ class ExecutionArgs:
     cwd: Path
     session_id: str | None
     resume_id: str | None
+    budget_usd: float | None
     session_options: Mapping[str, Any]
     flags: Mapping[str, Any]
     output: OutputFormat
@@ -112,6 +114,7 @@ class ExecutionArgsBuilder:
         cwd: Path | None = None,
         max_turns: int | None = None,
         timeout_seconds: float | None = None,
+        budget: float | None = None,
         concurrency: int | None = None,
     ) -> Self:
         """Take what is to be done, and how far it may go.
@@ -132,6 +135,8 @@ class ExecutionArgsBuilder:
             raise UsageError(
                 f"--timeout is {timeout_seconds!r}.", hint="Give a number of seconds above 0."
             )
+        if budget is not None and not 0 <= budget < math.inf:
+            raise UsageError(f"--budget is {budget!r}.", hint="Give a number of dollars from 0 on.")
         if concurrency is not None and input_file is None:
             raise UsageError(
                 "--concurrency goes with --input.", hint="Leave it out for one prompt."
@@ -142,7 +147,7 @@ class ExecutionArgsBuilder:
             timeout_seconds=timeout_seconds,
             concurrency=concurrency,
         )
-        self._fields.update(prompt=prompt, input_file=input_file, cwd=cwd)
+        self._fields.update(prompt=prompt, input_file=input_file, cwd=cwd, budget_usd=budget)
         return self
 
     def add_cache_arguments(

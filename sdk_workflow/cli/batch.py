@@ -11,7 +11,7 @@ from sdk_workflow.cli.event_loop import run_async
 from sdk_workflow.cli.exit_codes import ExitCode, exit_code_of
 from sdk_workflow.cli.rendering import RUN_SCHEMA, dump, execution_object
 from sdk_workflow.events import shows_no_text
-from sdk_workflow.exceptions import UsageError
+from sdk_workflow.exceptions import BudgetExceeded, UsageError
 from sdk_workflow.executors.batch import read_prompts, run_batch
 from sdk_workflow.executors.streaming_example import Execution, execute
 
@@ -124,17 +124,40 @@ class _BatchWriter:
         self._console.notice(
             f"{answered} of {len(items)} prompts answered " f"by {_NAMES[self._backend]}."
         )
+        refused = [each for each in self._failures if isinstance(each[1].error, BudgetExceeded)]
         for item, execution in self._failures:
+            if isinstance(execution.error, BudgetExceeded):
+                continue
             reason = str(execution.error) if execution.error else execution.notice
             self._console.problem(f"line {item.line}: {reason}")
+        if refused:
+            self._tell_refused([item.line for item, _ in refused], refused[-1][1])
         missing = [str(item.line) for item in items if item.line not in self._lines]
         if missing:
             self._console.problem(f"Not answered: line {', '.join(missing)}.")
+
+    def _tell_refused(self, lines: Sequence[int], last: Execution) -> None:
+        """Say once for all of them why the budget left no room; the last one knows best."""
+        self._console.problem(
+            f"The budget left no room for line {_ranges(lines)}. Of the last one: {last.error} "
+            f"{last.notice}"
+        )
 
     def _fail(self, item: BatchItem, execution: Execution) -> None:
         self._failures.append((item, execution))
         if self.exit_code is ExitCode.OK:
             self.exit_code = _code_of(execution)
+
+
+def _ranges(lines: Sequence[int]) -> str:
+    """Return ascending numbers in few words: 4 to 6, 8."""
+    runs: list[list[int]] = []
+    for line in lines:
+        if runs and line == runs[-1][-1] + 1:
+            runs[-1][1:] = [line]
+        else:
+            runs.append([line])
+    return ", ".join(" to ".join(map(str, run)) for run in runs)
 
 
 _NAMES = {"simulator": "the simulator", "anthropic": "the API"}

@@ -90,6 +90,7 @@ def run(
     resume: opt.ResumeOpt = None,
     max_turns: opt.MaxTurnsOpt = None,
     timeout_seconds: opt.TimeoutOpt = None,
+    budget: opt.BudgetOpt = None,
     input_file: opt.InputOpt = None,
     concurrency: opt.ConcurrencyOpt = None,
     cache_mode: opt.CacheModeOpt = None,
@@ -140,6 +141,7 @@ _EXECUTION_OPTIONS = (
     "cwd",
     "max_turns",
     "timeout_seconds",
+    "budget",
     "concurrency",
 )
 _CACHE_OPTIONS = ("cache_mode", "no_cache", "cache_dir")
@@ -259,6 +261,7 @@ def sessions_resume(
     session_id: ses.SessionArg,
     prompt: ses.PromptArg = None,
     backend: opt.BackendOpt = None,
+    budget: opt.BudgetOpt = None,
     output: opt.OutputOpt = "text",
     is_quiet: opt.QuietOpt = False,
     is_verbose: opt.VerboseOpt = False,

@@ -90,6 +90,17 @@ TimeoutOpt = Annotated[
         "--timeout", metavar="SECONDS", help="Time limit of one run.", rich_help_panel=_RUN
     ),
 ]
+BudgetOpt = Annotated[
+    float | None,
+    typer.Option(
+        "--budget",
+        min=0,
+        metavar="USD",
+        help="What the session may cost at the most, however often it is resumed; with --input, "
+        "what all prompts may cost together.",
+        rich_help_panel=_RUN,
+    ),
+]
 InputOpt = Annotated[
     Path | None,
     typer.Option(

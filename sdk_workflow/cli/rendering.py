@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from sdk_workflow._internal.redaction import redact_text
 from sdk_workflow.events import (
+    BudgetReached,
     CallRetried,
+    ContextFilling,
     FallbackUsed,
     StateChanged,
     TextDelta,
@@ -75,7 +77,7 @@ class TextView:
         """Show what is worth showing of one event."""
         if isinstance(event, TextDelta):
             self._on_text(event.text)
-        elif isinstance(event, (CallRetried, FallbackUsed)):
+        elif isinstance(event, (BudgetReached, CallRetried, ContextFilling, FallbackUsed)):
             self._end_line()
             tell_of_call(event, self._console)
         elif isinstance(event, ToolStarted):
@@ -150,7 +152,13 @@ def tell_of_call(event: Event, console: Console) -> None:
 
     An answer that is made up is announced in spite of `--quiet`.
     """
-    if isinstance(event, CallRetried):
+    if isinstance(event, BudgetReached) and event.limit == "soft":
+        limit, spent = f"${event.limit_usd:.4f}", f"${event.spent_usd:.4f}"
+        console.notice(f"  ~ The soft limit of {limit} is reached: {spent} is spent.")
+    elif isinstance(event, ContextFilling):
+        share = event.used_tokens / event.window_tokens
+        console.notice(f"  ~ The conversation fills {share:.0%} of the model's context window.")
+    elif isinstance(event, CallRetried):
         wait = f"{round(event.wait_seconds, 2):g} s"
         failed = _one_line(event.error)
         console.notice(f"  ~ attempt {event.attempt} failed, next in {wait}: {failed}")
@@ -175,7 +183,7 @@ def dump(value: Mapping[str, Any]) -> str:
 def execution_object(execution: Execution, backend: str) -> dict[str, Any]:
     """Return the versioned JSON form of a run's end."""
     if execution.result is None:
-        return error_object(execution.error, backend)
+        return error_object(execution.error, backend, execution.session_id)
     fields = dataclasses.asdict(execution.result)
     return {
         "schema": RUN_SCHEMA,
@@ -188,13 +196,16 @@ def execution_object(execution: Execution, backend: str) -> dict[str, Any]:
     }
 
 
-def error_object(error: SdkWorkflowError | None, backend: str | None = None) -> dict[str, Any]:
+def error_object(
+    error: SdkWorkflowError | None, backend: str | None = None, session_id: str | None = None
+) -> dict[str, Any]:
     """Return the versioned JSON form of an error."""
     return {
         "schema": RUN_SCHEMA,
         "type": "error",
         "backend": backend,
         "ok": False,
+        "session_id": session_id,
         "error": _error_fields(error),
     }
 
@@ -260,6 +271,14 @@ def _call_event_object(event: Event) -> dict[str, Any] | None:
             "attempt": event.attempt,
             "wait_seconds": event.wait_seconds,
             "error": _error_fields(event.error),
+        }
+    if isinstance(event, BudgetReached):
+        return {
+            "type": "budget_reached",
+            "limit": event.limit,
+            "limit_usd": event.limit_usd,
+            "spent_usd": event.spent_usd,
+            "held_usd": event.held_usd,
         }
     if isinstance(event, FallbackUsed):
         return {

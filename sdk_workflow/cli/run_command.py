@@ -76,12 +76,13 @@ def _answer_prompt(
         choice.tell_how_to_resume()
         if args.output != "text":
             interrupted = SdkWorkflowError("The run was interrupted.", code="interrupted")
-            console.result(dump(error_object(interrupted, prepared.runtime.backend)))
+            found = error_object(interrupted, prepared.runtime.backend, choice.session_id)
+            console.result(dump(found))
         raise
     view.finish(execution, prepared.runtime.backend)
     if execution.error is not None:
         console.error(execution.error)
-        choice.tell_how_to_resume()
+        choice.tell_how_to_resume(execution.error)
         return exit_code_of(execution.error)
     if execution.notice:
         console.notice(execution.notice)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from sdk_workflow.exceptions import StorageError, UsageError
+from sdk_workflow.exceptions import BudgetExceeded, StorageError, UsageError
 
 if TYPE_CHECKING:
     from sdk_workflow.agent.session import AgentSession
     from sdk_workflow.cli.arguments import ExecutionArgs
     from sdk_workflow.cli.console import Console
     from sdk_workflow.cli.setup import Prepared
+    from sdk_workflow.exceptions import SdkWorkflowError
     from sdk_workflow.runtime import Runtime
 
 __all__ = ["SessionChoice"]
@@ -29,6 +30,8 @@ class SessionChoice:
     def __init__(self, args: ExecutionArgs, prepared: Prepared, console: Console) -> None:
         self._args = args
         self._console = console
+        self._new_id = prepared.session_id
+        self._has_limit = prepared.has_limit
         settings = prepared.runtime.settings.model_copy(update={"tools": prepared.tools})
         self._runtime: Runtime = dataclasses.replace(prepared.runtime, settings=settings)
         self._session: AgentSession | None = None
@@ -57,21 +60,28 @@ class SessionChoice:
             raise
         return session
 
-    def tell_how_to_resume(self) -> None:
+    @property
+    def session_id(self) -> str | None:
+        """The session; None where none was opened."""
+        return None if self._session is None else self._session.session_id
+
+    def tell_how_to_resume(self, error: SdkWorkflowError | None = None) -> None:
         """Say with which command a run that was cut off goes on, if it can."""
         session = self._session
-        if session is not None and session.get_unfinished() is not None:
-            self._console.problem(
-                "To go on where it stood: sdk_workflow run --resume " + session.session_id
-            )
+        if session is None or session.get_unfinished() is None:
+            return
+        command = f"sdk_workflow run --resume {session.session_id}"
+        if self._has_limit and isinstance(error, BudgetExceeded):
+            command += " --budget USD (with more than it had)"
+        self._console.problem(f"To go on where it stood: {command}")
 
     def _open_new(self, options: dict[str, Any]) -> AgentSession:
         """Keep the session where that is possible; a run is worth more than its journal."""
         try:
-            return self._runtime.session(journal=True, **options)
+            return self._runtime.session(journal=True, session_id=self._new_id, **options)
         except StorageError as error:
             self._console.notice(f"This run cannot be resumed, because it cannot be kept: {error}")
-            return self._runtime.session(**options)
+            return self._runtime.session(session_id=self._new_id, **options)
 
     def _look_back(self, session: AgentSession) -> None:
         is_cut_off = session.get_unfinished() is not None

@@ -11,7 +11,7 @@ from sdk_workflow._internal.atomic_file import check_writable, write_atomically
 from sdk_workflow.cli.exit_codes import ExitCode
 from sdk_workflow.config.settings import load_settings
 from sdk_workflow.core.session_export import SESSIONS_SCHEMA
-from sdk_workflow.exceptions import UsageError
+from sdk_workflow.exceptions import StorageError
 from sdk_workflow.managers.session_manager import SessionManager
 from sdk_workflow.types import Money
 
@@ -31,6 +31,7 @@ __all__ = [
     "tag_session",
 ]
 
+INTERRUPTED = "interrupted"
 _HEADINGS = ("ID", "STATUS", "LAST USED", "TURNS", "COST", "MODEL", "TAGS", "TITLE")
 _RIGHT = frozenset({"TURNS", "COST"})
 _SHORTENED = frozenset({"MODEL", "TAGS", "TITLE"})
@@ -52,14 +53,17 @@ def list_sessions(console: Console, filters: Mapping[str, Any], *, as_json: bool
     """
     with _manager(console) as sessions:
         page = sessions.search_sessions(filters)
+        states = [_status(info, sessions) for info in page]
     if as_json:
-        found = [info.to_json() for info in page]
+        found = [
+            {**info.to_json(), "status": status} for info, status in zip(page, states, strict=True)
+        ]
         _write_json(console, {"sessions": found, "next_cursor": page.next_cursor})
         return ExitCode.OK
     if not page:
         console.notice(_why_empty(filters))
         return ExitCode.OK
-    rows = [_cells(info) for info in page]
+    rows = [_cells(info, status) for info, status in zip(page, states, strict=True)]
     console.result(_table(rows) if _is_terminal() else _lines([_HEADINGS, *rows]))
     if page.next_cursor is not None:
         console.notice(f"There are more: repeat this with --cursor {page.next_cursor}")
@@ -75,7 +79,8 @@ def show_session(console: Console, session_id: str, *, as_json: bool) -> ExitCod
     """
     with _manager(console) as sessions:
         info = sessions.get_session(session_id)
-    facts = info.to_json()
+        status = _status(info, sessions)
+    facts = {**info.to_json(), "status": status}
     if as_json:
         _write_json(console, {"session": facts})
         return ExitCode.OK
@@ -84,6 +89,8 @@ def show_session(console: Console, session_id: str, *, as_json: bool) -> ExitCod
     width = max(len(name) for name in facts)
     for name, value in facts.items():
         console.result(f"{name.replace('_', ' '):{width}}  {'-' if value in {None, ''} else value}")
+    if status == INTERRUPTED or info.cut_off is not None:
+        console.notice(f"To go on where it stood: sdk_workflow run --resume {session_id}")
     return ExitCode.OK
 
 
@@ -91,13 +98,14 @@ def check_resumable(console: Console, session_id: str) -> None:
     """Refuse a session that no run can go on with.
 
     Raises:
-        UsageError: If the id is not one, or the session was put away.
+        UsageError: If the id is not one.
+        StorageError: If the session was put away.
         SessionNotFound: If there is no such session.
     """
     with _manager(console) as sessions:
         info = sessions.get_session(session_id)
     if info.archived_at is not None:
-        raise UsageError(
+        raise StorageError(
             f"Session {session_id!r} was put away.",
             code="session_archived",
             hint=f"Bring it back first: sdk_workflow sessions archive --undo {session_id}",
@@ -168,8 +176,13 @@ def _why_empty(filters: Mapping[str, Any]) -> str:
     return 'There are no sessions yet. Every run is kept as one: sdk_workflow run "Hello"'
 
 
-def _cells(info: SessionInfo) -> tuple[str, ...]:
-    status = f"{info.status} (archived)" if info.archived_at else info.status
+def _status(info: SessionInfo, sessions: SessionManager) -> str:
+    """Return how a session stands, also where its process died before it could say so."""
+    return INTERRUPTED if sessions.is_cut_off(info) else info.status
+
+
+def _cells(info: SessionInfo, status: str) -> tuple[str, ...]:
+    status = f"{status} (archived)" if info.archived_at else status
     return (
         info.session_id,
         status,

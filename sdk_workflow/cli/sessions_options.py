@@ -27,7 +27,9 @@ PromptArg = Annotated[
 ]
 StatusOpt = Annotated[
     str | None,
-    typer.Option(metavar="STATUS", help="active, completed, failed or cancelled."),
+    typer.Option(
+        metavar="STATUS", help="active (interrupted ones too), completed, failed or cancelled."
+    ),
 ]
 TagOpt = Annotated[
     list[str] | None,

@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sdk_workflow._internal.ids import new_session_id
 from sdk_workflow._internal.suggest import did_you_mean
 from sdk_workflow.exceptions import ConfigError, UsageError
 
@@ -28,10 +29,16 @@ _DEFAULT_TOOLS = ("read", "bash")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """A runtime, and the tools that its sessions offer."""
+    """A runtime, and the tools that its sessions offer.
+
+    `session_id` is the session of a single prompt; `has_limit` says whether it has a limit of its
+    own, now or from before.
+    """
 
     runtime: Runtime
     tools: tuple[str, ...]
+    session_id: str
+    has_limit: bool
 
 
 def prepare(args: ExecutionArgs, console: Console, *, sinks: Sequence[EventSink] = ()) -> Prepared:
@@ -48,6 +55,7 @@ def prepare(args: ExecutionArgs, console: Console, *, sinks: Sequence[EventSink]
     """
     from sdk_workflow.config.settings import load_settings_with_origins
     from sdk_workflow.runtime import build_runtime
+    from sdk_workflow.wiring.budgets import session_scope
 
     _check_folder(args.cwd)
     loaded = load_settings_with_origins(args.flags)
@@ -63,9 +71,39 @@ def prepare(args: ExecutionArgs, console: Console, *, sinks: Sequence[EventSink]
     if backend != "simulator":
         _announce_choices_of_folder(loaded, console)
     # Python would print its warnings by itself; the sinks tell of the same in our own words.
-    logging.getLogger("sdk_workflow.fallback").addHandler(logging.NullHandler())
-    runtime = build_runtime(settings, backend=backend, sinks=sinks)
-    return Prepared(runtime=runtime, tools=chosen_tools(loaded))
+    for name in ("budget", "fallback"):
+        logging.getLogger(f"sdk_workflow.{name}").addHandler(logging.NullHandler())
+    session_id = _session_id(args)
+    limit = _limit(args, settings.home, session_id)
+    is_kept = limit is not None and args.input_file is None
+    runtime = build_runtime(
+        settings,
+        backend=backend,
+        sinks=sinks,
+        max_cost_usd=limit,
+        cost_scope=session_scope(session_id) if is_kept else None,
+    )
+    return Prepared(
+        runtime=runtime,
+        tools=chosen_tools(loaded),
+        session_id=session_id,
+        has_limit=limit is not None,
+    )
+
+
+def _session_id(args: ExecutionArgs) -> str:
+    named = args.session_id if args.resume_id is None else args.resume_id
+    return new_session_id() if named is None else named
+
+
+def _limit(args: ExecutionArgs, home: Path, session_id: str) -> float | None:
+    """Return what the run may cost: what is asked for, else what its session was kept under."""
+    is_known = args.session_id is not None or args.resume_id is not None
+    if args.budget_usd is not None or not is_known:
+        return args.budget_usd
+    from sdk_workflow.wiring.journals import remembered_limit
+
+    return remembered_limit(home, session_id)
 
 
 def chosen_tools(loaded: LoadedSettings) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sdk_workflow._internal.suggest import did_you_mean
 from sdk_workflow.config.home import home_folder
@@ -19,6 +19,7 @@ from sdk_workflow.exceptions import ConfigError
 from sdk_workflow.types import Money
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import date
 
     from sdk_workflow.config.model_data import CatalogFacts
@@ -32,6 +33,7 @@ __all__ = [
     "PromptTier",
     "Rates",
     "default_catalog",
+    "multipliers_in",
 ]
 
 PACKAGED_MODELS = Path(__file__).with_name("models.toml")
@@ -230,6 +232,21 @@ class ModelCatalog:
 def _rates(model: Model | None, usage: Usage, day: date) -> Rates | None:
     period = None if model is None else model.prices_on(day)
     return None if period is None else period.rates_for(usage.prompt_tokens)
+
+
+def multipliers_in(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what else a price depends on, as arguments of `ModelCatalog.price`.
+
+    Args:
+        parameters: Further parameters of the request, by the API's names.
+
+    Example:
+        >>> multipliers_in({"inference_geo": "us", "top_k": 5})
+        {'geo': 'us', 'fast': False}
+    """
+    if not parameters:
+        return {}
+    return {"geo": parameters.get("inference_geo"), "fast": parameters.get("speed") == "fast"}
 
 
 def default_catalog(home: Path | None = None) -> ModelCatalog:

@@ -6,21 +6,35 @@ import re
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
+    from pydantic import (
+        ValidationInfo,
+    )
+
 __all__ = [
+    "DOLLARS_RULE",
     "HEADER_RULE",
+    "MAX_DOLLARS",
     "SECONDS_RULE",
     "Count",
+    "Dollars",
     "Limit",
     "Name",
     "Seconds",
     "Secret",
     "check_url",
     "expand_user",
+    "not_above",
     "refuse_bool",
     "split_names",
     "whole_number",
@@ -75,6 +89,19 @@ def whole_number(maximum: int | None = None, *, minimum: int = 1) -> Any:
     return Field(ge=minimum, le=maximum, description=f"a whole number from {minimum}{upper}")
 
 
+def not_above(other: str) -> Callable[[float | None, ValidationInfo], float | None]:
+    """Return a check that a value is not above that of another setting, where both are set."""
+
+    def check(value: float | None, info: ValidationInfo) -> float | None:
+        most = info.data.get(other)
+        if value is not None and most is not None and value > most:
+            raise ValueError(f"it is above {other}")
+        return value
+
+    return check
+
+
+MAX_DOLLARS = 1_000_000_000
 Count = Annotated[int, BeforeValidator(refuse_bool)]
 Seconds = Annotated[float, BeforeValidator(refuse_bool), Field(gt=0, allow_inf_nan=False)]
 SECONDS_RULE = "a number of seconds above 0"
@@ -85,4 +112,8 @@ Secret = Annotated[
     BeforeValidator(_strip),
     AfterValidator(_check_secret),
 ]
+Dollars = Annotated[
+    float, BeforeValidator(refuse_bool), Field(ge=0, le=MAX_DOLLARS, allow_inf_nan=False)
+]
+DOLLARS_RULE = f"a number of dollars from 0 to {MAX_DOLLARS:,}"
 HEADER_RULE = "one line of printable ASCII characters without spaces"

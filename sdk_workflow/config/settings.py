@@ -19,15 +19,18 @@ from typing_extensions import override
 from sdk_workflow._internal.suggest import did_you_mean
 from sdk_workflow.config.home import home_folder
 from sdk_workflow.config.setting_types import (
+    DOLLARS_RULE,
     HEADER_RULE,
     SECONDS_RULE,
     Count,
+    Dollars,
     Limit,
     Name,
     Seconds,
     Secret,
     check_url,
     expand_user,
+    not_above,
     refuse_bool,
     split_names,
     whole_number,
@@ -40,7 +43,7 @@ from sdk_workflow.config.sources import (
     flag_layer,
     variable_layer,
 )
-from sdk_workflow.config.trust import overreaching
+from sdk_workflow.config.trust import loosened_budget, overreaching
 from sdk_workflow.exceptions import ConfigError
 
 if TYPE_CHECKING:
@@ -90,6 +93,11 @@ class Settings(BaseSettings):
     whatever `prompt_cache` says. `prompt_cache` lets the optimiser place breakpoints in every mode
     but off: they never change an answer. `cache_dir` keeps answers for later processes.
     `embedding_model` is a folder, or "auto" for what is installed.
+
+    `budget_usd` is what all processes of this state folder may spend together under the name
+    `budget_scope`, from the first run with a limit on; at `budget_soft_usd` a warning is given. A
+    call that finds no room waits where that can help, is refused at once (`on_exhausted="reject"`),
+    or gets fewer output tokens ("clamp").
 
     Example:
         >>> settings = Settings(model="claude-haiku-5-5", api_key="sk-ant-not-a-real-key")
@@ -144,6 +152,16 @@ class Settings(BaseSettings):
         BeforeValidator(refuse_bool),
         Field(ge=0.9, le=1, allow_inf_nan=False, description="a number from 0.9 to 1"),
     ] = 0.95
+    budget_usd: Annotated[Dollars | None, Field(description=DOLLARS_RULE)] = None
+    budget_soft_usd: Annotated[
+        Dollars | None,
+        AfterValidator(not_above("budget_usd")),
+        Field(description=f"{DOLLARS_RULE}, not above budget_usd"),
+    ] = None
+    budget_scope: Annotated[Name, Field(description="the name of a budget")] = "default"
+    on_exhausted: Annotated[
+        Literal["wait", "reject", "clamp"], Field(description="wait, reject or clamp")
+    ] = "wait"
     embedding_model: Annotated[Name, Field(description="auto, or the folder of a model")] = "auto"
     sandbox: Annotated[Literal["required", "off"], Field(description="required or off")] = (
         "required"
@@ -261,7 +279,7 @@ def load_settings_with_origins(
     for layer in reversed(layers):
         merged.update(layer.values)
     problems = [problem for layer in layers for problem in layer.problems]
-    problems += overreaching(merged)
+    problems += [*overreaching(merged), *loosened_budget(layers)]
     values = {name: sourced.value for name, sourced in merged.items()}
     values["home"] = _home(_first("home", layers[:2]), folder) or values.get("home")
     try:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 from sdk_workflow.config.sources import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
-    from sdk_workflow.config.sources import Origin, Sourced
+    from sdk_workflow.config.sources import Layer, Origin, Sourced
 
-__all__ = ["is_of_folder", "overreaching"]
+__all__ = ["is_of_folder", "loosened_budget", "overreaching"]
 
 _FOLDER_KINDS = frozenset({"dotenv", "project"})
 
@@ -46,6 +46,40 @@ def overreaching(merged: Mapping[str, Sourced]) -> Iterator[Problem]:
             what=f"sandbox ({sandbox.origin.location}) would run commands without confinement.",
             fix="Set SDK_WORKFLOW_SANDBOX=off yourself if you trust this folder.",
         )
+
+
+def loosened_budget(layers: Iterable[Layer]) -> Iterator[Problem]:
+    """Yield what a file of the folder would let runs spend beyond the user's own limit.
+
+    Args:
+        layers: All sources, the strongest first.
+    """
+    found = [each.values for each in layers]
+    limit = next((values["budget_usd"] for values in found if _has_limit_of_user(values)), None)
+    if limit is None:
+        return
+    for name in ("budget_usd", "budget_scope"):
+        chosen = next((values[name] for values in found if name in values), None)
+        if chosen is None or not is_of_folder(chosen.origin):
+            continue
+        if name == "budget_scope" or _dollars(chosen.value) > _dollars(limit.value):
+            yield Problem(
+                what=f"{name} ({chosen.origin.location}) would go around your own limit "
+                f"(budget_usd, {limit.origin.location}).",
+                fix=f"Set SDK_WORKFLOW_{name.upper()} yourself if you want that, or remove the line.",
+            )
+
+
+def _has_limit_of_user(values: Mapping[str, Sourced]) -> bool:
+    return "budget_usd" in values and not is_of_folder(values["budget_usd"].origin)
+
+
+def _dollars(value: object) -> float:
+    """Return an amount that may not have been checked yet; what is none is refused elsewhere."""
+    try:
+        return float(str(value))
+    except ValueError:
+        return 0.0
 
 
 def is_of_folder(origin: Origin) -> bool:

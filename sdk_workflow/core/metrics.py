@@ -17,6 +17,7 @@ from sdk_workflow.core.measures.loop_alarm import Loop, LoopAlarm, fingerprint
 from sdk_workflow.core.measures.records import MetricsSummary, Percentiles
 from sdk_workflow.core.measures.state import MetricsState, to_nanoseconds
 from sdk_workflow.events import (
+    BudgetReached,
     CacheLookedUp,
     CallRetried,
     FallbackUsed,
@@ -99,6 +100,7 @@ class MetricsEngine:
             PrefixMoved: self._on_prefix_move,
             ToolStarted: self._on_tool_start,
             ToolFinished: self._on_tool_end,
+            BudgetReached: self._on_budget,
             RunStarted: self._on_run_start,
             RunFinished: self._on_run_end,
             RunFailed: self._on_run_failure,
@@ -290,6 +292,10 @@ class MetricsEngine:
     def _on_prefix_move(self, event: PrefixMoved) -> None:
         with self._lock:
             self._state.prefix_moves.of(event.part).count += 1
+
+    def _on_budget(self, event: BudgetReached) -> None:
+        with self._lock:
+            self._state.budgets.of(event.limit).note(event)
 
     def _on_tool_start(self, event: ToolStarted) -> None:
         with self._lock:

@@ -14,7 +14,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from sdk_workflow._internal.token_estimate import CharacterTokenCounter
-from sdk_workflow.events import ModelCallFinished
+from sdk_workflow.events import ModelCallFinished, shows_no_text
 from sdk_workflow.exceptions import UsageError
 
 if TYPE_CHECKING:
@@ -113,6 +113,7 @@ class CalibratingTokenCounter:
         with self._lock:
             self._calibration(name, start).learn(guess, observed_prompt_tokens)
 
+    @shows_no_text
     def on_event(self, event: Event) -> None:
         """Learn from every call that the model answered; an event sink."""
         if not isinstance(event, ModelCallFinished) or event.reply.cache_hit is not None:

@@ -30,11 +30,15 @@ _INCOMPLETE = frozenset({"max_turns", "refusal", "model_context_window_exceeded"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Execution:
-    """How a run ended: with a result or with an error, and what the user should know about it."""
+    """How a run ended: with a result or with an error, and what the user should know about it.
+
+    `session_id` is the session that it ran in; None where none could be opened.
+    """
 
     result: RunResult | None = None
     error: SdkWorkflowError | None = None
     notice: str = ""
+    session_id: str | None = None
 
     @property
     def is_complete(self) -> bool:
@@ -67,7 +71,7 @@ async def execute(
         try:
             result = await _handle_streaming_response(session, prompt, message_options or {})
         except SdkWorkflowError as error:
-            return _handle_execution_error(error)
+            return _handle_execution_error(error, session.session_id)
     return _process_assistant_message(result)
 
 
@@ -89,9 +93,10 @@ async def _handle_streaming_response(
 
 def _process_assistant_message(result: RunResult) -> Execution:
     """Say what is to be said about the way the model stopped."""
-    return Execution(result=result, notice=_NOTICES.get(result.stop_reason or "", ""))
+    notice = _NOTICES.get(result.stop_reason or "", "")
+    return Execution(result=result, notice=notice, session_id=result.session_id)
 
 
-def _handle_execution_error(error: SdkWorkflowError) -> Execution:
+def _handle_execution_error(error: SdkWorkflowError, session_id: str | None = None) -> Execution:
     """Keep the typed error and its hint for whoever reports it."""
-    return Execution(error=error, notice=error.hint)
+    return Execution(error=error, notice=error.hint, session_id=session_id)

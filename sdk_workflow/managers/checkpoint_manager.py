@@ -84,6 +84,8 @@ class CheckpointManager:
         encryption_key: 32 bytes to encrypt session files with (extra `crypto`).
         clock: Where times come from.
         max_open_files: How many session files stay open between calls.
+        files: The open session files, where others in this process use them as well; then the
+            arguments of how a file is opened are theirs.
 
     Raises:
         UsageError: If an argument is out of range.
@@ -108,6 +110,7 @@ class CheckpointManager:
         encryption_key: bytes | None = None,
         clock: Clock | None = None,
         max_open_files: int = 32,
+        files: OpenFiles | None = None,
     ) -> None:
         for name, count in (("keep_versions", keep_versions), ("max_open_files", max_open_files)):
             if count is not None and (type(count) is not int or count < 1):
@@ -123,6 +126,8 @@ class CheckpointManager:
             clock=self._clock,
             limit=max_open_files,
         )
+        if files is not None:
+            self._files = files
         self._lock = threading.Lock()  # around the counts, and nothing else
         self._counts: Counter[str] = Counter()
         self._save_seconds = 0.0

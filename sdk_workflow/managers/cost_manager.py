@@ -6,10 +6,9 @@ parts it is made of are in `core.budgeting`, how a report looks is `core.cost_re
 
 from __future__ import annotations
 
-import itertools
 import logging
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sdk_workflow._internal.clock import SystemClock
 from sdk_workflow.core.budgeting.books import Books
@@ -22,7 +21,7 @@ from sdk_workflow.core.budgeting.pricing import Pricing
 from sdk_workflow.core.budgeting.summary import summary_text
 from sdk_workflow.core.budgeting.till import Till
 from sdk_workflow.core.cost_records import Cost, CostReport
-from sdk_workflow.events import ModelCallFinished
+from sdk_workflow.events import ModelCallFinished, shows_no_text
 from sdk_workflow.types import Money, Usage
 
 if TYPE_CHECKING:
@@ -188,10 +187,6 @@ class CostManager:
 
         Where `on_exhausted` is "reject", it does not wait.
 
-        Args:
-            call: As for `reserve`.
-            counted_prompt_tokens: As for `reserve`.
-
         Raises:
             BudgetExceeded: If there is no room and waiting cannot help, or not in time.
             UnpricedModel: As `reserve`.
@@ -258,8 +253,7 @@ class CostManager:
         )
         if self._till.forfeit(reservation.hold_id):
             entry = entry_of(cost, reservation, at=self._clock.now())
-            with self._lock:
-                self._books.add(entry, hold_id=reservation.hold_id)
+            self._enter(entry, hold_id=reservation.hold_id)
         return cost
 
     def release(self, reservation: Reservation) -> None:
@@ -268,27 +262,33 @@ class CostManager:
             with self._lock:
                 self._books.drop_bound(reservation.hold_id)
 
+    @shows_no_text
     def on_event(self, event: Event) -> None:
         """Enter the calls that no budget has settled; an event sink.
 
-        A message is counted once, whoever reports it, under the model that answered. A hit of a response cache was not billed: it
-        counts as saved. With a ledger on disk, a call that no budget has settled waits for it here.
+        A message is counted once, whoever reports it, under the model that answered. A hit of a
+        response cache was not billed: it counts as saved. Where the simulator stood in for a model
+        under a limit, nothing was billed either: that is in the books alone. With a ledger on disk,
+        a call that no budget has settled waits for it here.
         """
         if not isinstance(event, ModelCallFinished):
             return
         call, reply, now = event.call, event.reply, self._clock.now()
         hit = reply.cache_hit
         if hit is not None:
-            cost = Cost(model=call.model, usage=Usage(), total=Money(), saved=hit.saved)
-            with self._lock:
-                self._books.add(entry_of(cost, call, at=now, is_cache_hit=True))
+            cost = Cost(model=reply.model, usage=Usage(), total=Money(), saved=hit.saved)
+            self._enter(entry_of(cost, call, at=now, is_cache_hit=True))
             return
         with self._lock:
             if not self._books.is_new(reply.id):
                 return
         geo = reply.inference_geo
         cost = self._pricing.bill(reply.usage, call, model=reply.model, geo=geo, now=now)
-        self._spend(cost, entry_of(cost, call, at=now), new_hold_id())
+        entry = entry_of(cost, call, at=now)
+        if self._till.is_limited and reply.served_by == "simulator":
+            self._enter(entry, write_surcharge=cost.write_surcharge.pico)
+        else:
+            self._spend(cost, entry, new_hold_id())
 
     def take_crossings(self) -> tuple[BudgetReached, ...]:
         """Return the limits that were reached since the last call: each once per crossing."""
@@ -345,8 +345,7 @@ class CostManager:
     def get_cost_history(self, limit: int = 10) -> list[CostEntry]:
         """Return the latest calls, the oldest of them first."""
         with self._lock:
-            latest = list(itertools.islice(reversed(self._books.entries), max(limit, 0)))
-        return latest[::-1]
+            return self._books.latest(limit)
 
     def report(self) -> CostReport:
         """Return everything that a report shows."""
@@ -384,17 +383,15 @@ class CostManager:
         return summary_text(self.report())
 
     def reset(self) -> None:
-        """Forget the books: history, sums, projection.
-
-        What the ledger counts stays: money that is spent does not come back. A new budget is a new
-        scope.
-        """
+        """Forget the books; what the ledger counts stays, because a new budget is a new scope."""
         with self._lock:
             self._books = Books(max_entries=self._max_entries)
 
     def _spend(self, cost: Cost, entry: CostEntry, hold_id: str) -> None:
         """Count a cost in the ledger and, if that is new to it, in the books."""
-        if not self._till.spend(hold_id, 0 if cost.total is None else cost.total.pico):
-            return
+        if self._till.spend(hold_id, 0 if cost.total is None else cost.total.pico):
+            self._enter(entry, hold_id=hold_id, write_surcharge=cost.write_surcharge.pico)
+
+    def _enter(self, entry: CostEntry, **facts: Any) -> None:
         with self._lock:
-            self._books.add(entry, hold_id=hold_id, write_surcharge=cost.write_surcharge.pico)
+            self._books.add(entry, **facts)

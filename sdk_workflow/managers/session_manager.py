@@ -10,13 +10,14 @@ import functools
 import logging
 from typing import TYPE_CHECKING, Any
 
-from sdk_workflow._internal.clock import SystemClock
+from sdk_workflow._internal.clock import SystemClock, utc_day
 from sdk_workflow._internal.ids import new_session_id
 from sdk_workflow.config.home import home_folder
-from sdk_workflow.core.budgeting.pricing import Pricing
+from sdk_workflow.config.models import default_catalog
 from sdk_workflow.core.session_analytics import SessionAnalytics, analytics_of
 from sdk_workflow.core.session_export import export_text
 from sdk_workflow.core.session_hooks import SessionHooks
+from sdk_workflow.events import shows_no_text
 from sdk_workflow.exceptions import UsageError
 from sdk_workflow.storage.catalog_query import parse_filters
 from sdk_workflow.storage.errors import CheckpointCorrupt, SessionNotFound
@@ -64,8 +65,7 @@ _logger = logging.getLogger("sdk_workflow.sessions")
 class SessionManager:
     """Keeps what is known of sessions; safe for threads and processes.
 
-    As an event sink (`on_event`) it only notes: a thread writes, and ends when all is written.
-    Whoever asks waits for it, and so finds what was told before.
+    As an event sink (`on_event`) it only notes: a thread writes. Whoever asks waits for it.
 
     Args:
         home: The state folder; None for the user's own.
@@ -96,7 +96,7 @@ class SessionManager:
     ) -> None:
         self._home = home_folder() if home is None else home
         self._clock = clock or SystemClock()
-        self._pricing = Pricing(catalog)
+        self._catalog = catalog
         self._store = SessionStore(self._home, on_notice=on_notice, key=encryption_key)
         self._feed = SessionFeed(self._clock, self._price)
         self._hooks = SessionHooks()
@@ -167,10 +167,7 @@ class SessionManager:
         return self._feed.with_run(self._store.get(session_id))
 
     def list_active_sessions(self) -> list[SessionInfo]:
-        """Return the sessions that have not ended, the last used first.
-
-        A session whose process died is among them: it can be resumed.
-        """
+        """Return the sessions that have not ended, the last used first, `is_cut_off` ones too."""
         self._inbox.settle()
         return self._store.read(lambda rows: list(rows.active()), empty=[])
 
@@ -202,6 +199,10 @@ class SessionManager:
             return None
         self._store.check_file(info)
         return info.to_json()
+
+    def is_cut_off(self, info: SessionInfo) -> bool:
+        """Return whether the last run of a session died with its process: it can be resumed."""
+        return self._store.is_cut_off(info)
 
     def search_sessions(self, filters: Mapping[str, Any] | None = None) -> SessionPage:
         """Return one page of the sessions that meet all filters.
@@ -320,14 +321,11 @@ class SessionManager:
             CheckpointCorrupt: With what is missing.
         """
         self._inbox.settle()
-        info = self._store.find(session_id)
-        if info is not None:
+        if info := self._store.find(session_id):
             self._store.check_head(info, version, chain)
 
     def verify_catalog(self) -> bool:
         """Check the whole catalogue, make it anew if it is damaged, and return whether it was whole.
-
-        Reading checks what it returns; only this finds a session that an index has lost.
 
         Raises:
             StorageError: If it can neither be read nor made.
@@ -335,6 +333,7 @@ class SessionManager:
         self._inbox.settle()
         return self._store.verify()
 
+    @shows_no_text
     def on_event(self, event: Event) -> None:
         """Note what an event tells of its session; a thread writes it down.
 
@@ -396,4 +395,5 @@ class SessionManager:
         return self._store.move(session_id, away=away, now=self._clock.now())
 
     def _price(self, reply: Reply) -> Money | None:
-        return self._pricing.cost(reply.model, reply.usage, at=self._clock.now()).total
+        catalog = self._catalog or default_catalog(self._home)
+        return catalog.price(reply.model, reply.usage, at=utc_day(self._clock))

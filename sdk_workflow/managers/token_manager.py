@@ -18,7 +18,7 @@ from sdk_workflow.core.usage.pace import Conversation, slope
 from sdk_workflow.core.usage.records import UsageRecord, checked_usage
 from sdk_workflow.core.usage.totals import TotalsByName, TotalsOfAll
 from sdk_workflow.core.usage.window import LONGEST_WINDOW_SECONDS, SlidingWindow
-from sdk_workflow.events import ContextFilling, ModelCallFinished
+from sdk_workflow.events import ContextFilling, ModelCallFinished, shows_no_text
 from sdk_workflow.exceptions import UsageError
 
 if TYPE_CHECKING:
@@ -129,6 +129,7 @@ class TokenManager:
         if event is not None:
             self._sinks.emit(event)
 
+    @shows_no_text
     def on_event(self, event: Event) -> None:
         """Count every finished call; an event sink.
 

@@ -8,12 +8,20 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Protocol
 
 from sdk_workflow._internal.held_emit import seen_like
 from sdk_workflow._internal.tracing import current_span
 from sdk_workflow.core.budgeting.waiting import off_loop
-from sdk_workflow.exceptions import ConfigError, LLMError, StorageError, UsageError
+from sdk_workflow.exceptions import (
+    BudgetExceeded,
+    ConfigError,
+    LLMError,
+    StorageError,
+    UnpricedModel,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -23,13 +31,17 @@ if TYPE_CHECKING:
     from sdk_workflow.protocols import Proceed
     from sdk_workflow.types import Call, Emit, Reply, StreamEvent, Usage
 
-__all__ = ["BudgetKeeper", "BudgetMiddleware"]
+__all__ = ["BudgetKeeper", "BudgetMiddleware", "hold_names"]
 
 _logger = logging.getLogger("sdk_workflow.budget")
 
+_MAX_NAMES = 10_000
 _REFUSED = 4  # the class of a status: 4xx
 _OVERLOADED = 529
-_UNKNOWN_OUTCOME = frozenset({408, 499})  # time-outs and callers that left may come too late
+# Time-outs and callers that left may come too late.
+_UNKNOWN_OUTCOME = frozenset({408, 499})
+# On this side of the wire; by another budget, for one.
+_REFUSED_HERE = (BudgetExceeded, ConfigError, UnpricedModel, UsageError)
 # By name: the HTTP stack is known to its adapter alone. Nothing was sent where one of these is the
 # cause; any other broken connection may have broken after the request had arrived.
 _NEVER_SENT = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "UnsupportedProtocol"})
@@ -86,11 +98,14 @@ class BudgetMiddleware:
     limit, a cancellation, a connection that broke, any error once a reply is being streamed -
     leaves the outcome unknown, and the hold counts in full.
 
+    A call that brings a `hold_id` is held under it; further attempts of it under `hold_names`.
+
     Args:
         keeper: The cost manager.
         on_event: Sees `BudgetReached`, once each time that a limit is reached.
         count_tokens: Asked for the exact size of a prompt where the bytes of its text leave no
             room, such as `AgentClientManager.count_tokens`; never by default.
+        hint: What to do where nothing is left: how this very limit is raised.
 
     Example:
         >>> import anyio
@@ -112,10 +127,14 @@ class BudgetMiddleware:
         *,
         on_event: EventSink | None = None,
         count_tokens: Callable[[Call], Awaitable[int]] | None = None,
+        hint: str = "",
     ) -> None:
         self._keeper = keeper
         self._on_event = on_event
         self._count_tokens = count_tokens
+        self._hint = hint
+        # How often a call that brings a name was tried; calls that failed for good stay behind.
+        self._attempts: OrderedDict[str, int] = OrderedDict()
 
     async def __call__(self, call: Call, proceed: Proceed) -> Reply:
         """Send the call when there is room for it.
@@ -124,11 +143,16 @@ class BudgetMiddleware:
             BudgetExceeded: If there is no room for it, and waiting does not help.
             UnpricedModel: If a hard limit is set and its cost cannot be bounded.
         """
+        named = self._named(call)
         try:
-            reservation = await self._reserve(call)
+            reservation = await self._reserve(named)
+        except BudgetExceeded as error:
+            if self._hint and not error.retryable:
+                error.hint = self._hint
+            raise
         finally:
             self._tell(call)
-        sent, stream = _watched(_clamped(call, reservation))
+        sent, stream = _watched(_clamped(named, reservation))
         try:
             reply = await proceed(sent)
         except BaseException as error:
@@ -137,7 +161,19 @@ class BudgetMiddleware:
             await self._end(call, end, reservation)
             raise
         await self._end(call, self._settle, reservation, reply)
+        if call.hold_id is not None:
+            self._attempts.pop(call.hold_id, None)
         return reply
+
+    def _named(self, call: Call) -> Call:
+        """Return the call with a name for its hold that no earlier attempt has used."""
+        name = call.hold_id
+        if name is None:
+            return call
+        attempt = self._attempts[name] = self._attempts.pop(name, 0) + 1
+        if len(self._attempts) > _MAX_NAMES:
+            self._attempts.popitem(last=False)
+        return dataclasses.replace(call, hold_id=_hold_name(name, attempt))
 
     async def _reserve(self, call: Call) -> Reservation:
         keeper = self._keeper
@@ -194,6 +230,20 @@ class BudgetMiddleware:
                 self._on_event(dataclasses.replace(event, session_id=call.session_id))
 
 
+def hold_names(hold_id: str, attempts: int) -> list[str]:
+    """Return the names that the holds of a call can have, after so many attempts at the most.
+
+    Example:
+        >>> hold_names("review-42/run_1/0.0", 2)
+        ['review-42/run_1/0.0', 'review-42/run_1/0.0+2']
+    """
+    return [_hold_name(hold_id, attempt) for attempt in range(1, attempts + 1)]
+
+
+def _hold_name(hold_id: str, attempt: int) -> str:
+    return hold_id if attempt == 1 else f"{hold_id}+{attempt}"
+
+
 def _clamped(call: Call, reservation: Reservation) -> Call:
     """Return the call with the output that its hold allows."""
     if not reservation.is_clamped:
@@ -229,7 +279,7 @@ def _watched(call: Call) -> tuple[Call, _Stream]:
 def _is_unbilled(error: BaseException) -> bool:
     """Return whether an error proves that nothing was generated."""
     if not isinstance(error, LLMError):
-        return isinstance(error, (ConfigError, UsageError))  # refused on this side of the wire
+        return isinstance(error, _REFUSED_HERE)
     status = error.status or 0
     if status == _OVERLOADED or (status // 100 == _REFUSED and status not in _UNKNOWN_OUTCOME):
         return True

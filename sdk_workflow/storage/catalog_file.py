@@ -21,12 +21,7 @@ from sdk_workflow.storage.file_lock import FileLock
 from sdk_workflow.storage.session_lookup import known_info
 from sdk_workflow.storage.session_paths import make_private_folder
 from sdk_workflow.storage.session_record import record_path, write_record
-from sdk_workflow.storage.sqlite_file import (
-    connect,
-    create_private_file,
-    same_file,
-    storage_errors,
-)
+from sdk_workflow.storage.sqlite_file import connect, create_private_file, same_file, storage_errors
 
 if TYPE_CHECKING:
     import sqlite3
@@ -356,9 +351,11 @@ class CatalogFile:
     def _make_first(self) -> None:
         """Make a catalogue where there is none; another process may be doing the same."""
         make_private_folder(self.home)
+        # Whoever writes where there is one session writes down the very first: that is no news.
+        expected = 1 if self._file_lock.held else 0
         with self._file_lock:
             count = 0 if self.path.exists() else self._make()
-        if count:
+        if count > expected:
             self._on_notice(
                 f"The catalogue of sessions {str(self.path)!r} was made from {_sessions(count)}: "
                 "there was none."

@@ -81,6 +81,24 @@ class OpenFiles:
         finally:
             self._give_back(entry)
 
+    def adopt(self, file: SessionFile) -> None:
+        """Lend a file that somebody else has opened and claimed, until `let_go`.
+
+        Opened a second time, its session would be in use.
+        """
+        with self._lock:
+            before = self._entries.pop(file.session_id, None)
+            self._entries[file.session_id] = _Entry(file=file, users=1)
+        if before is not None and not before.users:
+            before.file.close()
+
+    def let_go(self, file: SessionFile) -> None:
+        """Lend a file no longer: whoever opened it is about to close it."""
+        with self._lock:
+            entry = self._entries.get(file.session_id)
+            if entry is not None and entry.file is file:
+                del self._entries[file.session_id]
+
     def close(self) -> None:
         """Close every file that nobody uses at the moment."""
         self._close_idle(keep=0)
@@ -112,6 +130,9 @@ class OpenFiles:
     def _give_back(self, entry: _Entry) -> None:
         with self._lock:
             entry.users -= 1
+            is_left = not entry.users and self._entries.get(entry.file.session_id) is not entry
+        if is_left:  # another one was adopted in its place
+            entry.file.close()
         if len(self._entries) > self._limit:
             self._close_idle(keep=self._limit)
 

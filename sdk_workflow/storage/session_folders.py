@@ -32,12 +32,24 @@ __all__ = [
     "archive_path",
     "current_path",
     "delete_session",
+    "is_claimed",
     "move_session",
     "session_head",
     "stored_ids",
 ]
 
 _SUFFIXES = frozenset({".sqlite", ".json"})
+
+
+def is_claimed(home: Path, session_id: str) -> bool:
+    """Return whether a run of a session is under way, in whatever process."""
+    if not head_path(session_path(home, session_id)).exists():
+        return False
+    try:
+        with _claimed(home, session_id):
+            return False
+    except StorageError as error:
+        return error.code == "session_in_use"
 
 
 def archive_path(home: Path, session_id: str) -> Path:

@@ -83,6 +83,11 @@ class SessionJournal:
             ) from error
         return cls(file)
 
+    @property
+    def file(self) -> SessionFile:
+        """The session's file, which this has claimed."""
+        return self._file
+
     def append(self, *records: JournalRecord, state: Mapping[str, Any] | None = None) -> int | None:
         """Write records, and a checkpoint of the session's state if given, all or nothing.
 

@@ -13,9 +13,14 @@ from sdk_workflow.storage.catalog_file import CatalogFile
 from sdk_workflow.storage.catalog_query import cursor_after
 from sdk_workflow.storage.errors import CheckpointCorrupt, SessionNotFound
 from sdk_workflow.storage.session_file import SessionFile
-from sdk_workflow.storage.session_folders import current_path, delete_session, move_session
+from sdk_workflow.storage.session_folders import (
+    current_path,
+    delete_session,
+    is_claimed,
+    move_session,
+)
 from sdk_workflow.storage.session_info import SessionInfo, iso_time
-from sdk_workflow.storage.session_paths import check_session_id
+from sdk_workflow.storage.session_paths import check_session_id, session_path
 from sdk_workflow.storage.session_record import record_path
 
 if TYPE_CHECKING:
@@ -208,6 +213,12 @@ class SessionStore:
     def file_of(self, session_id: str) -> Path:
         """Return a session's file; its record where it has none."""
         return current_path(self._home, session_id) or record_path(self._home, session_id)
+
+    def is_cut_off(self, info: SessionInfo) -> bool:
+        """Return whether a run of a session has begun and nobody runs it any more."""
+        if info.status != "active" or not session_path(self._home, info.session_id).exists():
+            return False
+        return not is_claimed(self._home, info.session_id)
 
     def stored_head(self, session_id: str) -> tuple[int, str] | None:
         """Return the last version that a session's file shows, and its hash; None without a file.

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sdk_workflow.core.cache_manager import CacheManager
     from sdk_workflow.events import EventSink
     from sdk_workflow.protocols import Clock, CountMiddleware, Middleware
+    from sdk_workflow.wiring.managers import Managers
 
 __all__ = ["LayerParts", "make_layers"]
 
@@ -30,6 +31,7 @@ class LayerParts:
         catalog: Models by their names.
         on_event: Sees what happens to the calls.
         cache: Answers instead of the model; None where no response cache is on.
+        managers: Keep the limits, and estimate prompts for the pacing.
     """
 
     settings: Settings
@@ -37,6 +39,7 @@ class LayerParts:
     clock: Clock
     catalog: ModelCatalog
     on_event: EventSink
+    managers: Managers
     cache: CacheManager | None = None
 
 
@@ -66,7 +69,10 @@ def make_layers(parts: LayerParts) -> tuple[Sequence[Middleware], Sequence[Count
         *_fallback(parts),
         *_prompt_cache(parts),  # behind the fallback: another model has another minimum
         retry,
-        RateLimitMiddleware(clock=parts.clock, max_wait_seconds=limit),
+        RateLimitMiddleware(
+            clock=parts.clock, counter=parts.managers.token_counter, max_wait_seconds=limit
+        ),
+        *parts.managers.budgets.layers(parts.on_event),  # innermost: every attempt may be billed
     ]
     return calls, (trace_count, in_time, retry)
 

@@ -164,15 +164,16 @@ class Program:
     def files(self) -> list[str]:
         """Return the names of everything in the project, the state folder and the home.
 
-        The sessions that each run keeps in the state folder are left out.
+        The sessions that each run keeps in the state folder, and their catalogue, are left out.
         """
         roots = (self.folder, self.state, self.home)
-        kept = self.state / "sessions"
+        names = ("sessions", "catalog.sqlite", "catalog.lock", "catalog.unfinished")
+        kept = {self.state / name for name in names}
         return sorted(
             str(path.relative_to(self.folder.parent))
             for root in roots
             for path in root.rglob("*")
-            if path != kept and kept not in path.parents
+            if kept.isdisjoint((path, *path.parents))
         )
 
 

@@ -111,3 +111,10 @@ def test_a_batch_tells_of_them_above_its_progress_bar(program: Program) -> None:
 
     line = next(line for line in shown.split(b"\n") if b"attempt 1 failed" in line)
     assert "━".encode() not in line.rpartition(b"\x1b[2K")[2], "the bar is erased before"
+
+
+def test_a_window_that_fills_is_told(invoke: Invoke) -> None:
+    outcome = invoke("run", "--model", "claude-haiku-4-5", "--tools", "none", "word " * 140_000)
+
+    assert outcome.code == 0, outcome.err[-500:]
+    assert "% of the model's context window" in outcome.message

@@ -5,7 +5,7 @@ import pytest
 from sdk_workflow._internal.clock import VirtualClock
 from sdk_workflow.core.measures.dashboard import _duration
 from sdk_workflow.core.metrics import MetricsEngine
-from sdk_workflow.events import RunStarted
+from sdk_workflow.events import BudgetReached, RunStarted
 from tests.measures.made_events import (
     cached,
     failed,
@@ -112,6 +112,14 @@ def test_runs_and_their_cost_are_in_the_head(engine: MetricsEngine, clock: Virtu
         "runs 2 finished, 0 failed, 0 cancelled; in flight 1, with 0 tools",
         "cost $0.5000 + 1 unpriced runs, $1.00/h; caches saved $0.0000",
     ]
+
+
+def test_a_limit_that_was_reached_is_said(engine: MetricsEngine) -> None:
+    engine.on_event(BudgetReached(limit="hard", limit_usd=1.0, spent_usd=0.75, held_usd=0.25))
+    assert (
+        "BUDGET: hard limit $1.0000 reached 1 times, last at $0.7500 spent, $0.2500 held"
+        in lines(engine)
+    )
 
 
 def test_loops_and_names_without_room_are_said(engine: MetricsEngine) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from sdk_workflow._internal.clock import VirtualClock
 from sdk_workflow.core.metrics import MetricsEngine
-from sdk_workflow.events import FallbackUsed, PrefixMoved, RunStarted, ToolStarted
+from sdk_workflow.events import BudgetReached, FallbackUsed, PrefixMoved, RunStarted, ToolStarted
 from sdk_workflow.exceptions import OverloadedError
 from sdk_workflow.types import ToolCall
 from tests.measures.exposition import read_exposition
@@ -62,6 +62,7 @@ def engine() -> MetricsEngine:
         run_ended(),
         run_failed(ValueError("private")),
         run_failed(Cancelled()),
+        BudgetReached(limit="hard", limit_usd=1.0, spent_usd=0.75, held_usd=0.125),
     ):
         engine.on_event(event)
     engine.track_latency("parse", 2.0)
@@ -110,6 +111,10 @@ def families(engine: MetricsEngine) -> dict[str, Family]:
         ("cache_miss_reasons_total", {"tier": "lru", "reason": "absent"}, 1),
         ("cache_saved_usd_total", {"tier": "lru"}, 0.25),
         ("cache_saved_usd_total", {"tier": "prompt"}, 0.5),
+        ("budget_reached_total", {"limit": "hard"}, 1),
+        ("budget_limit_usd", {"limit": "hard"}, 1.0),
+        ("budget_spent_usd", {"limit": "hard"}, 0.75),
+        ("budget_held_usd", {"limit": "hard"}, 0.125),
         ("prompt_prefix_moves_total", {"part": "tools"}, 1),
         ("series_overflow_total", {"kind": "tool"}, 1),
     ],

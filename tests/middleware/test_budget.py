@@ -10,6 +10,7 @@ import pytest
 
 from sdk_workflow._internal.held_emit import UnseenEmit, is_seen
 from sdk_workflow.core.budgeting import waiting
+from sdk_workflow.core.budgeting.memory_ledger import MemoryLedger
 from sdk_workflow.core.performance import PerformanceTracer
 from sdk_workflow.exceptions import (
     BudgetExceeded,
@@ -25,7 +26,7 @@ from sdk_workflow.exceptions import (
     UsageError,
 )
 from sdk_workflow.managers.cost_manager import CostManager
-from sdk_workflow.middleware.budget import BudgetMiddleware
+from sdk_workflow.middleware.budget import BudgetMiddleware, hold_names
 from sdk_workflow.storage.ledger_file import LedgerFile
 from sdk_workflow.testing.virtual_time import LoopClock, run_virtual
 from sdk_workflow.types import Call, Money, Usage
@@ -109,6 +110,83 @@ async def test_without_a_hard_limit_every_call_passes_and_is_counted() -> None:
     assert figures(costs) == (0.003, 0.0)
 
 
+@pytest.mark.anyio
+async def test_the_model_that_answered_is_billed() -> None:
+    costs = budget()
+    haiku = answer(model="claude-haiku-5-5")
+    await BudgetMiddleware(costs)(call(), ScriptedTransport(haiku).send)
+    assert costs.get_cost_breakdown("model") == {"claude-haiku-5-5": figures(costs)[0]}
+
+
+@pytest.mark.anyio
+async def test_an_answer_of_a_model_without_a_price_counts_as_one_of_the_model_asked() -> None:
+    costs = budget()
+    await BudgetMiddleware(costs)(call(), ScriptedTransport(answer(model="mystery")).send)
+    expected = budget()
+    await BudgetMiddleware(expected)(call(), ScriptedTransport(answer()).send)
+    assert figures(costs) == figures(expected)
+
+
+class Names:
+    """Notes under which names a budget holds."""
+
+    def __init__(self) -> None:
+        self.ledger = MemoryLedger()
+        self.names: list[str] = []
+        self.is_shared = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.ledger, name)
+
+    def reserve(self, scope: str, hold_id: str, amount: int, **facts: Any) -> Any:
+        self.names.append(hold_id)
+        return self.ledger.reserve(scope, hold_id, amount, **facts)
+
+
+@pytest.mark.anyio
+async def test_each_attempt_of_a_named_call_is_held_under_a_name_of_its_own() -> None:
+    ledger: Any = Names()
+    middleware = BudgetMiddleware(budget(ledger=ledger))
+    named = call(hold_id="a/run_1/0.0")
+    for script in (StreamInterrupted("cut"), RateLimitError("slow", status=429)):
+        with pytest.raises(type(script)):
+            await middleware(named, ScriptedTransport(script).send)
+    await middleware(named, ScriptedTransport(answer()).send)
+    await middleware(call(hold_id="a/run_1/1.0"), ScriptedTransport(answer(id="msg_2")).send)
+
+    assert ledger.names == [*hold_names("a/run_1/0.0", 3), "a/run_1/1.0"]
+    assert middleware._attempts == {}
+
+
+@pytest.mark.anyio
+async def test_names_of_calls_that_failed_for_good_are_forgotten_in_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sdk_workflow.middleware.budget._MAX_NAMES", 2)
+    middleware = BudgetMiddleware(budget())
+    for number in range(5):
+        transport = ScriptedTransport(StreamInterrupted("cut"))
+        with pytest.raises(StreamInterrupted):
+            await middleware(call(hold_id=f"a/{number}"), transport.send)
+    assert list(middleware._attempts) == ["a/3", "a/4"]
+
+
+@pytest.mark.anyio
+async def test_a_hint_of_ones_own_says_how_the_limit_is_raised() -> None:
+    with pytest.raises(BudgetExceeded) as caught:
+        await BudgetMiddleware(budget(0.001), hint="Ask Ada.")(call(), ScriptedTransport().send)
+    assert caught.value.hint == "Ask Ada."
+
+
+@pytest.mark.anyio
+async def test_where_waiting_helps_the_hint_says_so() -> None:
+    costs = budget(1.5 * HOLD_USD, on_exhausted="reject")
+    costs.reserve(call())
+    with pytest.raises(BudgetExceeded) as caught:
+        await BudgetMiddleware(costs, hint="Ask Ada.")(call(), ScriptedTransport().send)
+    assert caught.value.hint == "Try again when a call has ended."
+
+
 def failed_to_connect() -> LLMError:
     error = ServiceUnavailable("no connection", code="connection_failed")
     error.__cause__ = OSError("wrapped")
@@ -130,6 +208,8 @@ def broken_connection() -> LLMError:
         OverloadedError("busy", status=529),
         failed_to_connect(),
         ConfigError("no key"),
+        BudgetExceeded("another budget"),
+        UnpricedModel("another budget"),
     ],
     ids=lambda error: type(error).__name__,
 )

@@ -7,6 +7,7 @@ its owner has the lock.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from itertools import islice
 from typing import TYPE_CHECKING, Any, get_args
 
 from sdk_workflow.core.budgeting.projection import CostMoments
@@ -178,6 +179,10 @@ class Books:
         """Return the sum of one name; None where nothing was entered under it."""
         found = self._groups[dimension].get(name)
         return None if found is None else _group(name, found)
+
+    def latest(self, limit: int) -> list[CostEntry]:
+        """Return the latest calls, the oldest of them first."""
+        return list(islice(reversed(self.entries), max(limit, 0)))[::-1]
 
     def aggregate(self, session_ids: Iterable[str]) -> AggregatedCosts:
         """Return the sums of several sessions, each counted once."""

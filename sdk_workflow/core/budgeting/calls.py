@@ -30,16 +30,17 @@ class CallClaim(Claim):
     """The claim of one call; where its output may be clamped, it takes less when it has to.
 
     Args:
+        hold_id: Names the hold.
         quote: What the call can cost.
         may_clamp: Whether fewer output tokens will do.
     """
 
     __slots__ = ("_clamped_tokens", "_quote")
 
-    def __init__(self, quote: Quote, *, may_clamp: bool) -> None:
+    def __init__(self, hold_id: str, quote: Quote, *, may_clamp: bool) -> None:
         amount = quote.amount(quote.max_tokens)
         super().__init__(
-            new_hold_id(),
+            hold_id,
             amount,
             least=min(quote.amount(quote.least_tokens), amount) if may_clamp else None,
             shrink=self._shrink if may_clamp else None,

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from statistics import NormalDist
 
 from sdk_workflow.core.cost_records import Projection
 from sdk_workflow.exceptions import UsageError
@@ -116,6 +115,8 @@ def student_quantile(share: float, degrees: int) -> float:
         return math.tan(math.pi * (share - 0.5))
     if degrees == 2:  # noqa: PLR2004 - the other exact case
         return (2 * share - 1) / math.sqrt(2 * share * (1 - share))
+    from statistics import NormalDist
+
     z = NormalDist().inv_cdf(share)
     terms = (
         z,

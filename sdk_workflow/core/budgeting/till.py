@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sdk_workflow.core.budgeting.calls import CallClaim, reservation_of
+from sdk_workflow.core.budgeting.calls import CallClaim, new_hold_id, reservation_of
 from sdk_workflow.core.budgeting.desk import HoldDesk
 from sdk_workflow.core.budgeting.waiting import wait_for_room
 
@@ -130,4 +130,4 @@ class Till:
 
     def _claim(self, call: Call, now: float, counted_prompt_tokens: int | None) -> CallClaim:
         quote = self._pricing.quote(call, at=now, counted_prompt_tokens=counted_prompt_tokens)
-        return CallClaim(quote, may_clamp=self._may_clamp)
+        return CallClaim(call.hold_id or new_hold_id(), quote, may_clamp=self._may_clamp)

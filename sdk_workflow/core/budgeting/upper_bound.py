@@ -31,6 +31,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from sdk_workflow.config.models import multipliers_in
 from sdk_workflow.core.budgeting.pictures import picture_tokens
 from sdk_workflow.exceptions import UsageError
 from sdk_workflow.types import Usage
@@ -151,13 +152,7 @@ class Quote:
 
 def multipliers_of(call: Call) -> dict[str, Any]:
     """Return what else the price of a call depends on, as arguments of `ModelCatalog.price`."""
-    parameters = call.parameters
-    if not parameters:
-        return {}
-    return {
-        "geo": parameters.get("inference_geo"),
-        "fast": parameters.get("speed") == "fast",
-    }
+    return multipliers_in(call.parameters)
 
 
 def prompt_bound(call: Call, context_window: int) -> int:

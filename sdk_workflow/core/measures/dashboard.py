@@ -44,6 +44,11 @@ def _header(summary: MetricsSummary) -> Iterator[str]:
         f"cost ${total['cost_usd']:.4f}{unknown}, ${last_hour['cost_usd_per_hour']:.2f}/h"
         f"; caches saved ${total['saved_usd']:.4f}"
     )
+    for limit, found in summary["budgets"].items():
+        yield (
+            f"BUDGET: {limit} limit ${found['limit_usd']:.4f} reached {found['reached']} times, last"
+            f" at ${found['spent_usd']:.4f} spent, ${found['held_usd']:.4f} held"
+        )
     if summary["loop_alarms"]:
         yield f"LOOP: {summary['loop_alarms']} alarms about a tool called again with the same input"
     if summary["overflow"]:

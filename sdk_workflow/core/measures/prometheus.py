@@ -48,6 +48,7 @@ def to_prometheus(state: MetricsState, in_flight: InFlightSummary, *, uptime_sec
         *_run_lines(state),
         *_tool_lines(state),
         *_cache_lines(state),
+        *_budget_lines(state),
         *_counter(
             "series_overflow_total",
             "Uses of a label that had to go to the series called other.",
@@ -170,6 +171,25 @@ def _cache_lines(state: MetricsState) -> Iterator[str]:
         "part",
         state.prefix_moves,
     )
+
+
+def _budget_lines(state: MetricsState) -> Iterator[str]:
+    budgets = state.budgets.by_label()
+    yield from _counter(
+        "budget_reached_total",
+        "How often a limit of a budget was reached.",
+        [((("limit", name),), sums.reached) for name, sums in budgets],
+    )
+    for amount, text in (
+        ("limit_usd", "The limit that was reached last."),
+        ("spent_usd", "What was spent when the limit was reached last."),
+        ("held_usd", "What was held for calls in flight when the limit was reached last."),
+    ):
+        yield from _gauge(
+            f"budget_{amount}",
+            text,
+            [((("limit", name),), getattr(sums, amount)) for name, sums in budgets],
+        )
 
 
 def _outcomes(sums: ModelSums) -> dict[str, int]:

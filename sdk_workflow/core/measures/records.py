@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TypedDict
 
 __all__ = [
+    "BudgetSummary",
     "CacheTierSummary",
     "ErrorSummary",
     "InFlightSummary",
@@ -139,6 +140,15 @@ class RunSummary(TypedDict):
     unpriced: int
 
 
+class BudgetSummary(TypedDict):
+    """One limit of a budget: how often it was reached, and how it stood the last time."""
+
+    reached: int
+    limit_usd: float
+    spent_usd: float
+    held_usd: float
+
+
 class InFlightSummary(TypedDict):
     """What is under way."""
 
@@ -149,7 +159,8 @@ class InFlightSummary(TypedDict):
 class MetricsSummary(TypedDict):
     """Everything that the engine knows.
 
-    `windows` holds "1m", "5m", "1h" and "total". In all that goes by name, "other" stands for the
+    `windows` holds "1m", "5m", "1h" and "total"; `budgets` the limits that were reached, "soft" or
+    "hard". In all that goes by name, "other" stands for the
     names that there was no room for; `overflow` counts, by kind, how often that happened.
     """
 
@@ -168,5 +179,6 @@ class MetricsSummary(TypedDict):
     last_error: str | None
     retries: RetrySummary
     fallbacks: dict[str, int]
+    budgets: dict[str, BudgetSummary]
     loop_alarms: int
     overflow: dict[str, int]

@@ -18,6 +18,7 @@ from sdk_workflow.exceptions import SdkWorkflowError, ToolNotFound
 
 if TYPE_CHECKING:
     from sdk_workflow.events import (
+        BudgetReached,
         CacheLookedUp,
         CallRetried,
         ModelCallFailed,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MILLI",
     "PROMPT",
+    "BudgetSums",
     "CacheSums",
     "ErrorSums",
     "MetricsState",
@@ -122,6 +124,32 @@ class ErrorSums(Sums):
         self.last_at = max(self.last_at, other.last_at)
 
 
+@dataclass(slots=True)
+class BudgetSums(Sums):
+    """How often one limit of a budget was reached, and how it stood the last time, in dollars."""
+
+    reached: int = 0
+    limit_usd: float = 0.0
+    spent_usd: float = 0.0
+    held_usd: float = 0.0
+
+    def note(self, event: BudgetReached) -> None:
+        """Add one time."""
+        self.reached += 1
+        self._stand(event)
+
+    def merge(self, other: BudgetSums) -> None:
+        """Add another one's count, and keep how the one stood that had spent more."""
+        self.reached += other.reached
+        if other.spent_usd >= self.spent_usd:
+            self._stand(other)
+
+    def _stand(self, other: BudgetReached | BudgetSums) -> None:
+        self.limit_usd = other.limit_usd
+        self.spent_usd = other.spent_usd
+        self.held_usd = other.held_usd
+
+
 @dataclass(slots=True, kw_only=True)
 class MetricsState(Sums):
     """The sums of one engine; `fresh` makes an empty one."""
@@ -140,6 +168,9 @@ class MetricsState(Sums):
     retry_wait_seconds: float = 0.0
     fallbacks: Labelled[Count] = field(default_factory=_counts)
     prefix_moves: Labelled[Count] = field(default_factory=_counts)
+    budgets: Labelled[BudgetSums] = field(
+        default_factory=partial(Labelled, BudgetSums, limit=_REASONS)
+    )
 
     @classmethod
     def fresh(cls, started_at: float, *, max_labels: int) -> MetricsState:

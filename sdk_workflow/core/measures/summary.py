@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from sdk_workflow.core.measures.histogram import Histogram
     from sdk_workflow.core.measures.labels import Labelled
     from sdk_workflow.core.measures.records import (
+        BudgetSummary,
         CacheTierSummary,
         InFlightSummary,
         MetricsSummary,
@@ -21,7 +22,13 @@ if TYPE_CHECKING:
         ToolSummary,
         WindowSummary,
     )
-    from sdk_workflow.core.measures.state import CacheSums, MetricsState, ModelSums, ToolSums
+    from sdk_workflow.core.measures.state import (
+        BudgetSums,
+        CacheSums,
+        MetricsState,
+        ModelSums,
+        ToolSums,
+    )
     from sdk_workflow.core.measures.sums import Count
     from sdk_workflow.core.measures.windows import RequestSums
 
@@ -74,6 +81,7 @@ def summarize(
             "wait_seconds": state.retry_wait_seconds,
         },
         "fallbacks": _counts(state.fallbacks),
+        "budgets": {name: _budget(sums) for name, sums in state.budgets.by_label()},
         "loop_alarms": sum(sums.loops for sums in state.tools.all()),
         "overflow": overflow_of(state),
     }
@@ -180,6 +188,15 @@ def _prompt_cache(state: MetricsState) -> PromptCacheSummary:
         "uncached_tokens": uncached,
         "read_share": read / ((read + short + long + uncached) or 1),
         "prefix_moves": _counts(state.prefix_moves),
+    }
+
+
+def _budget(sums: BudgetSums) -> BudgetSummary:
+    return {
+        "reached": sums.reached,
+        "limit_usd": sums.limit_usd,
+        "spent_usd": sums.spent_usd,
+        "held_usd": sums.held_usd,
     }
 
 
