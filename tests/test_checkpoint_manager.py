@@ -455,3 +455,50 @@ def test_the_metrics_as_json_and_csv(manager: CheckpointManager) -> None:
     assert (row["saves"], row["loads"], row["conflicts"]) == ("1", "1", "0")
     with pytest.raises(UsageError, match="'xml'"):
         manager.export_metrics("xml")
+
+
+def test_a_durability_that_there_is_not_is_refused_at_once(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="'nearly'"):
+        CheckpointManager(tmp_path, durability="nearly")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("version", ["1", 1.0, True, float("nan")])
+def test_only_a_number_is_a_version_to_follow(manager: CheckpointManager, version: Any) -> None:
+    manager.save_checkpoint("a", n=1)
+    with pytest.raises(UsageError, match="is not a version"):
+        manager.save_checkpoint("a", expected_version=version, n=2)
+    assert manager.load_checkpoint("a") == {"n": 1}
+
+
+def test_a_save_on_top_of_nothing_is_a_conflict_and_begins_no_session(
+    manager: CheckpointManager, tmp_path: Path
+) -> None:
+    with pytest.raises(CheckpointConflict, match="no such session"):
+        manager.save_checkpoint("a", expected_version=2, n=1)
+    assert list(tmp_path.rglob("a.*")) == []
+    assert manager.get_analytics().conflicts == 1
+    assert manager.save_checkpoint_versioned("a", expected_version=0, n=1)[1] == 1
+
+
+def test_a_save_on_top_of_a_lost_history_says_that_it_is_lost(
+    manager: CheckpointManager, tmp_path: Path
+) -> None:
+    path = manager.save_checkpoint("a", n=1)
+    manager.close()
+    path.unlink()
+    with (
+        CheckpointManager(tmp_path) as checkpoints,
+        pytest.raises(CheckpointCorrupt, match="the file is gone"),
+    ):
+        checkpoints.save_checkpoint("a", expected_version=1, n=2)
+
+
+def test_paths_can_be_named_as_text(tmp_path: Path) -> None:
+    with CheckpointManager(str(tmp_path / "one")) as checkpoints:
+        checkpoints.save_checkpoint("a", n=1)
+        backup = checkpoints.backup_checkpoint("a", str(tmp_path / "backups"))
+    with CheckpointManager(tmp_path / "two") as checkpoints:
+        assert checkpoints.restore_checkpoint(str(backup)) == "a"
+        assert checkpoints.load_checkpoint("a") == {"n": 1}
+        with pytest.raises(UsageError, match="is no path"):
+            checkpoints.restore_checkpoint(None)  # type: ignore[arg-type]

@@ -617,7 +617,7 @@ def test_the_summary_says_what_matters() -> None:
     costs.settle(costs.reserve(call(operation="plan")), Usage(cache_read_input_tokens=100))
     costs.forfeit(costs.reserve(call()))
     text = costs.get_summary()
-    assert "1 calls count at the most" in text
+    assert "1 call counts at the most" in text
     assert "By operation: message $0.0112, plan" in text
     assert "Prompt cache: 100% read" in text
     assert "Next 100 calls" in text
@@ -642,3 +642,57 @@ def test_a_report_is_handed_to_the_renderer(
     ((form, report, path),) = shown
     assert (form, path, report.total.usd) == ("csv", tmp_path / "c.csv", 0.003)
     assert (report.soft_limit, report.made_at, len(report.entries)) == (Money(10**12), NOVEMBER, 1)
+
+
+def test_a_second_settle_returns_what_counts_and_says_nothing_of_the_hold(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    costs = manager(hard_limit_usd=1)
+    reservation = costs.reserve(call())
+    first = costs.settle(reservation, Usage(output_tokens=5))
+    assert costs.settle(reservation, Usage(output_tokens=5)) == first
+    again = costs.settle(reservation, Usage(output_tokens=10**9))
+    assert (again.total, again.usage) == (first.total, Usage())
+    assert costs.report().total == first.total
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize("name", ["model", "operation", "session_id"])
+def test_a_name_that_is_no_text_is_refused_before_anything_is_booked(name: str) -> None:
+    costs = manager()
+    given: dict[str, Any] = {"model": "haiku", name: 5}
+    with pytest.raises(UsageError, match="=5 is no text"):
+        costs.calculate_cost(USAGE, **given)
+    assert costs.report().calls == 0
+
+
+def test_an_odd_name_that_a_call_brings_breaks_no_report() -> None:
+    costs = manager(hard_limit_usd=1)
+    for operation in (5, "5", "plan"):
+        asked = call(operation=operation)
+        costs.settle(costs.reserve(asked), USAGE)
+    assert set(costs.get_cost_breakdown()) == {"5", "plan"}
+    assert costs.export_cost_report("csv")
+
+
+@pytest.mark.parametrize("limit", [float("nan"), 1.5, "a", None, True, 2**80])
+def test_a_history_of_no_length_is_refused(limit: Any) -> None:
+    with pytest.raises(UsageError, match="limit="):
+        manager().get_cost_history(limit)
+
+
+def test_a_report_is_written_to_a_path_named_as_text(tmp_path: Path) -> None:
+    path = tmp_path / "costs.json"
+    assert manager().export_cost_report(output_path=str(path)) == str(path)
+    assert path.read_text().startswith("{")
+    with pytest.raises(UsageError, match="is no path"):
+        manager().export_cost_report(output_path=5)  # type: ignore[arg-type]
+
+
+def test_a_call_that_cost_more_than_its_hold_is_booked_and_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    costs = manager(hard_limit_usd=1)
+    cost = costs.settle(costs.reserve(call()), Usage(output_tokens=2_000))
+    assert costs.report().total == cost.total
+    assert "cost more than its hold" in caplog.text

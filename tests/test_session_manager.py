@@ -9,6 +9,7 @@ import io
 import json
 import logging
 import os
+import shutil
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -28,16 +29,14 @@ from sdk_workflow.managers.session_manager import (
 from sdk_workflow.runtime import build_runtime
 from sdk_workflow.storage import session_inbox, session_store
 from sdk_workflow.storage.session_file import SessionFile
-from sdk_workflow.storage.session_info import MAX_TAGS, cleaned, iso_time
+from sdk_workflow.storage.session_info import MAX_TAGS, SessionInfo, cleaned, iso_time
 from sdk_workflow.storage.session_paths import head_path, session_path
-from sdk_workflow.storage.session_record import pack_info, record_path
+from sdk_workflow.storage.session_record import pack_info, record_path, write_record
 from sdk_workflow.types import Call, Reply, RunResult, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
-
-    from sdk_workflow.managers.session_manager import SessionInfo
 
 DAY = 86_400.0
 MODEL = "claude-haiku-5-5"
@@ -1019,3 +1018,67 @@ def test_a_task_that_raises_is_logged_and_the_next_one_done(
     assert background.wait(30)
     assert seen == [1]
     assert "ZeroDivisionError" in caplog.text
+
+
+def test_an_id_that_nobody_has_changes_nothing_and_is_answered_with_the_closest(
+    tmp_path: Path,
+) -> None:
+    notices: list[str] = []
+    with SessionManager(tmp_path, on_notice=notices.append) as sessions:
+        sessions.start_session(session_id="review-42")
+        before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+        asks: list[Callable[[], object]] = [
+            lambda: sessions.end_session("review-43"),
+            lambda: sessions.tag_session("review-43", ["x"]),
+            lambda: sessions.persist_session("review-43"),
+            lambda: sessions.archive_session("review-43"),
+            lambda: sessions.unarchive_session("review-43"),
+        ]
+        for ask in asks:
+            with pytest.raises(SessionNotFound) as caught:
+                ask()
+            assert "review-42" in caught.value.hint
+        assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    assert notices == []
+
+
+@pytest.mark.parametrize("away", [True, False])
+def test_a_session_with_two_files_is_neither_put_away_nor_brought_back(
+    tmp_path: Path, away: bool  # noqa: FBT001 - a case
+) -> None:
+    with SessionManager(tmp_path) as sessions:
+        save(tmp_path, "a", {"turns": 1})
+        path = session_path(tmp_path, "a")
+        there = sessions.archive_session("a")
+        shutil.copy(there, path)
+        move = sessions.archive_session if away else sessions.unarchive_session
+        with pytest.raises(StorageError, match="two files") as caught:
+            move("a")
+        assert caught.value.code == "session_exists"
+        assert there.read_bytes() == path.read_bytes()
+        path.unlink()
+        assert sessions.unarchive_session("a") == path
+
+
+def test_no_session_is_begun_under_an_id_that_looks_like_an_option(tmp_path: Path) -> None:
+    with SessionManager(tmp_path) as sessions:
+        with pytest.raises(UsageError, match="begins with '-'"):
+            sessions.start_session(session_id="-x")
+        with pytest.raises(UsageError, match="begins with '-'"):
+            sessions.on_event(started("-x"))
+        write_record(
+            record_path(tmp_path, "-y"), SessionInfo(session_id="-y", started_at=iso_time(0))
+        )
+        feed(sessions, started("-y"))
+        sessions.tag_session("-y", ["x"])
+        assert sessions.get_session("-y").tags == ("x",)
+        assert [each.session_id for each in sessions.search_sessions()] == ["-y"]
+
+
+def test_the_home_can_be_named_as_text(tmp_path: Path) -> None:
+    with SessionManager(str(tmp_path)) as sessions:
+        sessions.start_session(session_id="a")
+    with SessionManager(tmp_path) as sessions:
+        assert sessions.get_session("a").session_id == "a"
+    with pytest.raises(UsageError, match="is no path"):
+        SessionManager(7)  # type: ignore[arg-type]

@@ -144,7 +144,6 @@ def test_sums_are_those_of_a_dictionary_of_messages(reports: list[Any]) -> None:
         usage = Usage(input_tokens=count, cache_read_input_tokens=1, output_tokens=3)
         tokens.update_tokens(usage, message_id=message_id, model=name, operation=operation)
         key = message_id or number
-        model.pop(key, None)
         model[key] = (count, count + 4, name or "(none)", operation)
     found = tokens.get_analytics()
     assert found["totals"]["total_tokens"] == sum(entry[1] for entry in model.values())
@@ -694,3 +693,20 @@ def test_reset_forgets_everything() -> None:
     assert tokens.check_rate_limit(60, 0)
     tokens.update_tokens(Usage(output_tokens=5), message_id="msg_1")
     assert total(tokens) == 5
+
+
+def test_a_corrected_record_keeps_its_place_and_its_time_in_the_history() -> None:
+    clock = VirtualClock(100.0)
+    tokens = manager(clock=clock)
+    for message_id in ("msg_1", "msg_2"):
+        tokens.update_tokens(Usage(output_tokens=1), message_id=message_id)
+        clock.advance(10)
+    tokens.update_tokens(Usage(output_tokens=7), message_id="msg_1")
+    history = [(each.message_id, each.at, each.total_tokens) for each in tokens.get_usage_history()]
+    assert history == [("msg_1", 100.0, 7), ("msg_2", 110.0, 1)]
+
+
+def test_one_call_reads_as_one_in_a_summary() -> None:
+    tokens = manager()
+    tokens.update_tokens(Usage(output_tokens=1))
+    assert tokens.get_summary().startswith("1 call, 1 token, 1 of them by the model")

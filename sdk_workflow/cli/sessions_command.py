@@ -99,8 +99,8 @@ def check_resumable(console: Console, session_id: str) -> None:
 
     Raises:
         UsageError: If the id is not one.
-        StorageError: If the session was put away.
         SessionNotFound: If there is no such session.
+        StorageError: If the session was put away.
     """
     with _manager(console) as sessions:
         info = sessions.get_session(session_id)

@@ -11,6 +11,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from sdk_workflow._internal.atomic_file import write_atomically
+from sdk_workflow._internal.paths import as_path
 from sdk_workflow.core.csv_text import csv_text
 from sdk_workflow.exceptions import UsageError
 
@@ -45,7 +46,9 @@ _COLUMNS = (
 
 
 def render(
-    format: str, report: CostReport, output_path: Path | None = None  # noqa: A002 - promised
+    format: str,  # noqa: A002 - promised
+    report: CostReport,
+    output_path: Path | str | None = None,
 ) -> str:
     """Return a report as text, or write it and return its path.
 
@@ -55,7 +58,7 @@ def render(
         output_path: The file to write, whole or not at all.
 
     Raises:
-        UsageError: If there is no such format, or no path for a PDF.
+        UsageError: If there is no such format, no path for a PDF, or the path is none.
         ConfigError: If a PDF is asked for and fpdf2 is not installed.
         StorageError: If the file cannot be written.
     """
@@ -64,13 +67,14 @@ def render(
             f"A cost report cannot be written as {format!r}.",
             hint=f"Choose one of {', '.join(FORMATS)}.",
         )
+    path = None if output_path is None else as_path(output_path)
     if format == "pdf":
-        return _write_pdf(report, output_path)
+        return _write_pdf(report, path)
     text = to_json(report) if format == "json" else to_csv(report)
-    if output_path is None:
+    if path is None:
         return text
-    write_atomically(output_path, text)
-    return str(output_path)
+    write_atomically(path, text)
+    return str(path)
 
 
 def to_json(report: CostReport) -> str:

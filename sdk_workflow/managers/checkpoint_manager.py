@@ -14,18 +14,17 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from sdk_workflow._internal.clock import SystemClock
+from sdk_workflow._internal.counting import check_days
+from sdk_workflow._internal.paths import as_path
 from sdk_workflow.config.home import home_folder
 from sdk_workflow.exceptions import StorageError, UsageError
 from sdk_workflow.storage.backup import backup_session, restore_session
 from sdk_workflow.storage.encryption import sealer_for
-from sdk_workflow.storage.errors import (
-    CheckpointConflict,
-    CheckpointCorrupt,
-    SessionNotFound,
-)
+from sdk_workflow.storage.errors import CheckpointConflict, CheckpointCorrupt, SessionNotFound
 from sdk_workflow.storage.frames import FrameInfo as CheckpointInfo
 from sdk_workflow.storage.migration import migrate_session
 from sdk_workflow.storage.open_files import OpenFiles
+from sdk_workflow.storage.session_connection import check_durability
 from sdk_workflow.storage.session_paths import check_session_id, session_files, session_path
 from sdk_workflow.storage.snapshots import encode
 
@@ -49,7 +48,6 @@ __all__ = [
 ]
 
 _SECONDS_PER_DAY = 86_400
-_MOST_DAYS = 1_000_000
 _PRUNE_EVERY = 16  # saves; looking costs 0.1 ms
 _METRICS_SCHEMA = "sdk_workflow.checkpoints/1"
 
@@ -103,7 +101,7 @@ class CheckpointManager:
 
     def __init__(
         self,
-        home: Path | None = None,
+        home: Path | str | None = None,
         *,
         durability: Durability = "full",
         keep_versions: int | None = None,
@@ -115,7 +113,8 @@ class CheckpointManager:
         for name, count in (("keep_versions", keep_versions), ("max_open_files", max_open_files)):
             if count is not None and (type(count) is not int or count < 1):
                 raise UsageError(f"{name} is {count!r}.", hint="Give a whole number from 1 on.")
-        self._home = home_folder() if home is None else home
+        check_durability(durability)
+        self._home = home_folder() if home is None else as_path(home)
         self._keep_versions = keep_versions
         self._key = encryption_key
         self._clock = clock or SystemClock()
@@ -141,12 +140,13 @@ class CheckpointManager:
         """Save a state as the session's next version, and return the session's file.
 
         Args:
-            session_id: 1 to 128 of a-z, 0-9, "_" and "-".
+            session_id: 1 to 128 of a-z, 0-9, "_" and "-"; a new one has no "-" first.
             expected_version: Save only on top of this version, so that nobody's work is lost.
             **data: The state: plain JSON values.
 
         Raises:
-            UsageError: If the id or the state cannot be stored; the message names the place.
+            UsageError: If the id or the state cannot be stored (the message names the place), or
+                `expected_version` is no version.
             CheckpointConflict: If another version is the latest one.
             CheckpointCorrupt: If the session's history is damaged.
             StorageError: If the disk fails or is full; the versions before still load.
@@ -213,11 +213,7 @@ class CheckpointManager:
         Raises:
             UsageError: If the days are not a number from 0 to a million.
         """
-        if type(retention_days) not in {int, float} or not 0 <= retention_days <= _MOST_DAYS:
-            raise UsageError(
-                f"retention_days is {retention_days!r}.",
-                hint=f"Give a number of days from 0 to {_MOST_DAYS}.",
-            )
+        check_days("retention_days", retention_days)
         before = self._clock.now() - retention_days * _SECONDS_PER_DAY
         deleted = 0
         for session_id, _ in session_files(self._home):
@@ -229,7 +225,7 @@ class CheckpointManager:
         self._count("pruned_versions", deleted)
         return deleted
 
-    def backup_checkpoint(self, session_id: str, backup_dir: Path) -> Path:
+    def backup_checkpoint(self, session_id: str, backup_dir: Path | str) -> Path:
         """Write all versions, the journal and the record of a session into one checked file.
 
         The file is `<id>.v<version>.sqlite` in that folder; a number is added where a backup of
@@ -240,9 +236,9 @@ class CheckpointManager:
             CheckpointCorrupt: If it is damaged anywhere: a backup holds all or is none.
         """
         with self._using(session_id) as file:
-            return backup_session(file, backup_dir)
+            return backup_session(file, as_path(backup_dir))
 
-    def restore_checkpoint(self, backup_path: Path) -> str:
+    def restore_checkpoint(self, backup_path: Path | str) -> str:
         """Check a backup in full, put it in its session's place, and return the session's id.
 
         A damaged session file that stands there is moved aside. The session's record (title, tags,
@@ -255,7 +251,8 @@ class CheckpointManager:
             StorageError: If the session was put away or is in use, or the backup needs a key.
         """
         self.close()  # a file is replaced only where nobody has it open
-        return restore_session(backup_path, self._home, key=self._key, clock=self._clock)
+        backup = as_path(backup_path)
+        return restore_session(backup, self._home, key=self._key, clock=self._clock)
 
     def fork_checkpoint(self, session_id: str, version: int, new_session_id: str) -> Path:
         """Start a new session with the state of another one's version, and return its file.
@@ -330,8 +327,10 @@ class CheckpointManager:
         self, session_id: str, data: dict[str, Any], expected_version: int | None
     ) -> tuple[Path, int]:
         started = self._clock.monotonic()
+        if expected_version is not None:
+            _checked(expected_version)
         if not session_path(self._home, session_id).exists():
-            encode(data)  # what cannot be stored begins no session
+            self._check_first(session_id, data, expected_version)
         with self._using(session_id, create=True) as file:
             version = file.append_state(data, expected_version=expected_version)
             if self._keep_versions is not None and version % _PRUNE_EVERY == 0:
@@ -344,6 +343,30 @@ class CheckpointManager:
             self._save_seconds += seconds
             self._longest_save_seconds = max(self._longest_save_seconds, seconds)
         return file.path, version
+
+    def _check_first(
+        self, session_id: str, data: dict[str, Any], expected_version: int | None
+    ) -> None:
+        """Refuse a first save that would only leave an empty session behind.
+
+        Raises:
+            UsageError: If the state cannot be stored.
+            CheckpointConflict: If it was to follow a version.
+            StorageError: If there was a session, or one was put away.
+        """
+        encode(data)
+        if not expected_version:
+            return
+        try:
+            with self._using(session_id):  # tells of a file that was lost or put away
+                return
+        except SessionNotFound:
+            self._count("conflicts")
+            raise CheckpointConflict(
+                f"Version {expected_version} of session {session_id!r} was to be followed, but "
+                "there is no such session.",
+                hint="Load the latest version, apply the change again, then save.",
+            ) from None
 
     def _load(self, session_id: str, version: int | None) -> dict[str, Any] | None:
         try:

@@ -11,9 +11,10 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from sdk_workflow._internal.clock import SystemClock
+from sdk_workflow._internal.counting import check_limit
 from sdk_workflow.core.budgeting.books import Books
-from sdk_workflow.core.budgeting.calls import entry_of, new_hold_id
-from sdk_workflow.core.budgeting.checks import OnExhausted, check_options, seconds_of
+from sdk_workflow.core.budgeting.calls import as_booked, entry_of, new_hold_id, unknown_cost
+from sdk_workflow.core.budgeting.checks import OnExhausted, check_names, check_options, seconds_of
 from sdk_workflow.core.budgeting.dollars import read_dollars
 from sdk_workflow.core.budgeting.limits import LimitWatch, budget_status
 from sdk_workflow.core.budgeting.memory_ledger import MemoryLedger
@@ -112,7 +113,6 @@ class CostManager:
         soft = None if soft_limit_usd is None else read_dollars(soft_limit_usd, "soft_limit_usd")
         hard = None if hard_limit_usd is None else read_dollars(hard_limit_usd, "hard_limit_usd")
         self._clock: Clock = clock or SystemClock()
-        self._scope = scope
         self._waits = on_exhausted != "reject"
         self._max_wait_seconds = max_wait_seconds
         self._max_entries = max_entries
@@ -156,8 +156,9 @@ class CostManager:
             batch: Whether the Message Batches API ran it, at half the price.
 
         Raises:
-            UsageError: If a count of tokens is negative or no whole number, or `at` no datetime.
+            UsageError: If `usage` is none, a name no text, or `at` no datetime.
         """
+        check_names(model=model, operation=operation, session_id=session_id)
         moment = self._clock.now() if at is None else seconds_of(at)
         cost = self._pricing.cost(model, usage, at=moment, batch=batch)
         entry = entry_of(cost, None, at=moment, operation=operation, session_id=session_id)
@@ -212,7 +213,7 @@ class CostManager:
         model: str | None = None,
         geo: str | None = None,
     ) -> Cost:
-        """Replace a hold by what the call has cost; a second time changes nothing.
+        """Replace a hold by what the call has cost, and return what counts: the first time decides.
 
         A call that was forfeited before counts at its true cost from now on. Of a price that
         changes meanwhile, the dearer counts; where there is none, the whole hold.
@@ -231,12 +232,11 @@ class CostManager:
         cost = self._pricing.bill(usage, reservation, model=model, geo=geo, now=now)
         with self._lock:
             self._books.is_new(message_id)
-        if self._till.is_limited:
-            if cost.total is None:
-                return self.forfeit(reservation)
-            if cost.total > reservation.held:
-                _logger.error("%s cost more than its hold: %s.", reservation, cost)
-        self._spend(cost, entry_of(cost, reservation, at=now), reservation.hold_id)
+        if self._till.is_limited and cost.total is None:
+            return self.forfeit(reservation)
+        cost = self._spend(cost, entry_of(cost, reservation, at=now), reservation.hold_id)
+        if self._till.is_limited and cost.total is not None and cost.total > reservation.held:
+            _logger.error("%s cost more than its hold: %s.", reservation, cost)
         return cost
 
     def forfeit(self, reservation: Reservation) -> Cost:
@@ -244,13 +244,7 @@ class CostManager:
 
         Without a hard limit nothing was held, and the call counts as one without a known price.
         """
-        cost = Cost(
-            model=reservation.model,
-            usage=Usage(),
-            total=reservation.held if self._till.is_limited else None,
-            saved=None,
-            is_upper_bound=True,
-        )
+        cost = unknown_cost(reservation, is_held=self._till.is_limited)
         if self._till.forfeit(reservation.hold_id):
             entry = entry_of(cost, reservation, at=self._clock.now())
             self._enter(entry, hold_id=reservation.hold_id)
@@ -258,7 +252,7 @@ class CostManager:
 
     def release(self, reservation: Reservation) -> None:
         """Give a hold back whole, because the call was provably not billed."""
-        if not self._till.is_limited or self._till.spend(reservation.hold_id, 0):
+        if not self._till.is_limited or self._till.spend(reservation.hold_id, 0).is_done:
             with self._lock:
                 self._books.drop_bound(reservation.hold_id)
 
@@ -343,26 +337,26 @@ class CostManager:
             return self._books.aggregate(session_ids)
 
     def get_cost_history(self, limit: int = 10) -> list[CostEntry]:
-        """Return the latest calls, the oldest of them first."""
+        """Return the latest calls, the oldest of them first.
+
+        Raises:
+            UsageError: If the limit is no whole number that makes sense.
+        """
+        check_limit(limit)
         with self._lock:
             return self._books.latest(limit)
 
     def report(self) -> CostReport:
         """Return everything that a report shows."""
-        standing = self._till.standing()
+        budget, now = self._till.for_report(), self._clock.now()
         with self._lock:
-            return CostReport(
-                made_at=self._clock.now(),
-                scope=self._scope,
-                soft_limit=self._watch.soft,
-                hard_limit=self._watch.hard,
-                spent=Money(standing.spent),
-                held=Money(standing.held),
-                **self._books.for_report(),
-            )
+            return CostReport(made_at=now, **budget, **self._books.for_report())
 
     def export_cost_report(
-        self, format: str = "json", *, output_path: Path | None = None  # noqa: A002 - promised
+        self,
+        format: str = "json",  # noqa: A002 - the promised name
+        *,
+        output_path: Path | str | None = None,
     ) -> str:
         """Return the report as a document, or write it and return its path.
 
@@ -371,7 +365,7 @@ class CostManager:
             output_path: The file to write.
 
         Raises:
-            UsageError: If there is no such format, or no path for one that is no text.
+            UsageError: If there is no such format, or no usable path for one that is no text.
             StorageError: If the file cannot be written.
         """
         from sdk_workflow.core.cost_report import render
@@ -387,10 +381,13 @@ class CostManager:
         with self._lock:
             self._books = Books(max_entries=self._max_entries)
 
-    def _spend(self, cost: Cost, entry: CostEntry, hold_id: str) -> None:
-        """Count a cost in the ledger and, if that is new to it, in the books."""
-        if self._till.spend(hold_id, 0 if cost.total is None else cost.total.pico):
-            self._enter(entry, hold_id=hold_id, write_surcharge=cost.write_surcharge.pico)
+    def _spend(self, cost: Cost, entry: CostEntry, hold_id: str) -> Cost:
+        """Count a cost in the ledger and, if that is new to it, in the books; return what counts."""
+        standing = self._till.spend(hold_id, 0 if cost.total is None else cost.total.pico)
+        if not standing.is_done:
+            return as_booked(cost, standing.amount)
+        self._enter(entry, hold_id=hold_id, write_surcharge=cost.write_surcharge.pico)
+        return cost
 
     def _enter(self, entry: CostEntry, **facts: Any) -> None:
         with self._lock:

@@ -11,7 +11,9 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from sdk_workflow._internal.clock import SystemClock, utc_day
+from sdk_workflow._internal.counting import check_days
 from sdk_workflow._internal.ids import new_session_id
+from sdk_workflow._internal.paths import as_path
 from sdk_workflow.config.home import home_folder
 from sdk_workflow.config.models import default_catalog
 from sdk_workflow.core.session_analytics import SessionAnalytics, analytics_of
@@ -87,14 +89,14 @@ class SessionManager:
 
     def __init__(
         self,
-        home: Path | None = None,
+        home: Path | str | None = None,
         *,
         clock: Clock | None = None,
         catalog: ModelCatalog | None = None,
         encryption_key: bytes | None = None,
         on_notice: Callable[[str], None] = _logger.warning,
     ) -> None:
-        self._home = home_folder() if home is None else home
+        self._home = home_folder() if home is None else as_path(home)
         self._clock = clock or SystemClock()
         self._catalog = catalog
         self._store = SessionStore(self._home, on_notice=on_notice, key=encryption_key)
@@ -118,7 +120,7 @@ class SessionManager:
 
         Args:
             title: How lists name it; by default its first message does.
-            session_id: 1 to 128 of a-z, 0-9, "_" and "-"; a new one by default.
+            session_id: 1 to 128 of a-z, 0-9, "_" and "-", no "-" first; a new one by default.
             model: The model that it will ask.
             tags: Up to 32 tags.
 
@@ -276,13 +278,10 @@ class SessionManager:
         Active ones, those that were put away and those in use stay.
 
         Raises:
-            UsageError: If the days are not a number from 0 on.
+            UsageError: If the days are not a number from 0 to a million.
             StorageError: If the catalogue cannot be written.
         """
-        if type(older_than_days) not in {int, float} or not older_than_days >= 0:
-            raise UsageError(
-                f"older_than_days is {older_than_days!r}.", hint="Give a number of days from 0 on."
-            )
+        check_days("older_than_days", older_than_days)
         before = iso_time(self._clock.now() - older_than_days * _SECONDS_PER_DAY)
         self._inbox.settle()
         return self._store.delete_before(before)

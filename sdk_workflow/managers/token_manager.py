@@ -7,11 +7,13 @@ it is made of are in `core.usage`.
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import replace
 from itertools import islice
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from sdk_workflow._internal.clock import SystemClock
+from sdk_workflow._internal.counting import check_limit
 from sdk_workflow._internal.sinks import SinkSet
 from sdk_workflow.core.usage.documents import export_text, summary_text
 from sdk_workflow.core.usage.pace import Conversation, slope
@@ -193,7 +195,12 @@ class TokenManager:
         return after > window_tokens, 100 * after / window_tokens
 
     def get_usage_history(self, limit: int = 10) -> list[UsageRecord]:
-        """Return the latest calls, the oldest of them first."""
+        """Return the latest calls, the oldest of them first; one that was corrected keeps its place.
+
+        Raises:
+            UsageError: If the limit is no whole number that makes sense.
+        """
+        check_limit(limit)
         with self._lock:
             latest = self._latest(limit)
         return [record for record, _ in reversed(latest)]
@@ -281,9 +288,10 @@ class TokenManager:
     def _count(self, record: UsageRecord) -> bool:
         """Enter a record in the books; return whether its conversation goes on with it."""
         key = record.message_id
-        before = None if key is None else self._records.pop(key, None)
+        before = None if key is None else self._records.get(key)
         if before is not None:
             self._book(*before, sign=-1)
+            record = replace(record, at=before[0].at)
         if key is None:
             self._unnamed += 1
         entry = record, self._clock.monotonic()

@@ -1,7 +1,8 @@
 """`catalog.sqlite`: the index of all sessions of a state folder, for search.
 
 Derived: a session's own record is written with every change. A catalogue that is missing, damaged,
-foreign or of another schema is moved aside, made anew from the sessions, and that is said aloud.
+foreign or of an earlier release is moved aside, made anew from the sessions, and that is said
+aloud; one of a later release is refused and left as it is.
 Many processes write it, so it has a rollback journal: SQLite up to 3.51.2 can lose pages of a
 write-ahead log where one connection commits while another one moves the log (sqlite.org/wal.html).
 """
@@ -15,13 +16,19 @@ from typing import TYPE_CHECKING, TypeVar
 
 from sdk_workflow.exceptions import StorageError, UsageError
 from sdk_workflow.storage.catalog_making import make_catalog, move_catalog_aside
-from sdk_workflow.storage.catalog_rows import CatalogRows
+from sdk_workflow.storage.catalog_rows import APPLICATION_ID, SCHEMA_VERSION, CatalogRows
+from sdk_workflow.storage.catalog_writing import CatalogWriting
 from sdk_workflow.storage.errors import Damage
 from sdk_workflow.storage.file_lock import FileLock
 from sdk_workflow.storage.session_lookup import known_info
 from sdk_workflow.storage.session_paths import make_private_folder
-from sdk_workflow.storage.session_record import record_path, write_record
-from sdk_workflow.storage.sqlite_file import connect, create_private_file, same_file, storage_errors
+from sdk_workflow.storage.sqlite_file import (
+    connect,
+    create_private_file,
+    read_header,
+    same_file,
+    storage_errors,
+)
 
 if TYPE_CHECKING:
     import sqlite3
@@ -30,64 +37,13 @@ if TYPE_CHECKING:
 
     from sdk_workflow.storage.session_info import SessionInfo
 
-__all__ = ["CatalogFile", "CatalogWriting"]
+__all__ = ["CatalogFile"]
 
 T = TypeVar("T")
 
 # Up to this size a catalogue is checked in full when it is opened; a larger one row by row as it
 # is read, and in full by `verify`.
 _CHECKED_BYTES = 1_000_000
-
-
-class CatalogWriting:
-    """One change of the catalogue under way.
-
-    Args:
-        catalog: The catalogue, locked.
-        rows: Its tables, inside a transaction.
-        left: Sessions of the transaction that a writer before has left behind.
-    """
-
-    def __init__(self, catalog: CatalogFile, rows: CatalogRows, left: list[str]) -> None:
-        self._catalog = catalog
-        self._rows = rows
-        self._left = left
-        self._noted: list[str] = []
-
-    def get(self, session_id: str, *, base: SessionInfo | None = None) -> SessionInfo | None:
-        """Return what is known of a session by its own files; None where there are none.
-
-        Where it has no record, `base` is what is known.
-
-        Raises:
-            StorageError: If they cannot be read.
-        """
-        return self._catalog.look_up(session_id, base=base)
-
-    def put(self, info: SessionInfo) -> None:
-        """Write a session's row, and its record: from then on the change stands.
-
-        Raises:
-            StorageError: If it cannot be written.
-        """
-        self._rows.put(info)
-        self.note(info.session_id)
-        write_record(record_path(self._catalog.home, info.session_id), info)
-
-    def forget(self, session_id: str) -> None:
-        """Delete a session's row, before its files go."""
-        self._rows.delete(session_id)
-        self.note(session_id)
-
-    def note(self, session_id: str) -> None:
-        """Leave word that a session's files are about to change, in case this process dies."""
-        self._noted.append(session_id)
-        self._catalog.note_unfinished([*self._left, *self._noted])
-
-    @property
-    def has_written(self) -> bool:
-        """Whether a record may have been written, so that the change must not be made again."""
-        return bool(self._noted)
 
 
 class CatalogFile:
@@ -308,11 +264,15 @@ class CatalogFile:
         if not found.st_size:
             raise Damage("it is empty")
         with storage_errors(self.path):
-            connection = connect(self.path, journal_mode="delete")
+            header = read_header(self.path)
+            kind = None if header is None else (header.application_id, header.user_version)
+            # What is not ours is looked at, and nothing more.
+            is_other = kind not in {None, (APPLICATION_ID, SCHEMA_VERSION)}
+            connection = connect(self.path, journal_mode="delete", read_only=is_other)
         try:
             with storage_errors(self.path):
                 rows = CatalogRows(connection)
-                rows.check_kind()
+                rows.check_kind(self.path)
                 if found.st_size <= _CHECKED_BYTES:
                     rows.verify()
         except BaseException:
@@ -351,14 +311,13 @@ class CatalogFile:
     def _make_first(self) -> None:
         """Make a catalogue where there is none; another process may be doing the same."""
         make_private_folder(self.home)
-        # Whoever writes where there is one session writes down the very first: that is no news.
-        expected = 1 if self._file_lock.held else 0
         with self._file_lock:
+            was_there = self._note.exists()  # every catalogue is made together with it
             count = 0 if self.path.exists() else self._make()
-        if count > expected:
+        if count and was_there:
             self._on_notice(
                 f"The catalogue of sessions {str(self.path)!r} was made from {_sessions(count)}: "
-                "there was none."
+                "it was gone."
             )
 
     def _make(self) -> int:

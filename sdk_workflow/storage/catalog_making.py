@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sdk_workflow._internal.ids import new_id
 from sdk_workflow.exceptions import StorageError
 from sdk_workflow.storage.catalog_rows import CatalogRows
 from sdk_workflow.storage.session_folders import stored_ids
@@ -61,16 +60,32 @@ def make_catalog(
 
 
 def move_catalog_aside(path: Path) -> Path | None:
-    """Keep a catalogue under another name, and return that; None where there is none."""
+    """Keep a catalogue under another name, and return that; None where there is none.
+
+    Of those that were kept before, only the latest stays: each is a copy of what the sessions know.
+    """
     if not path.exists():
         return None
-    aside = path.with_name(new_id(f"{path.name}.damaged"))
+    kept = _kept_aside(path)
+    latest = max(kept.values(), default=0)
+    for part, number in kept.items():
+        if number < latest:
+            part.unlink(missing_ok=True)
+    aside = path.with_name(f"{path.name}.damaged_{latest + 1}")
     # The journal first: it must never be applied to the new file.
     for suffix in ("-journal", "-wal", "-shm", ""):
         part = path.with_name(path.name + suffix)
         if part.exists():
             part.replace(aside.with_name(aside.name + suffix))
     return aside
+
+
+def _kept_aside(path: Path) -> dict[Path, int]:
+    """Return the files of the catalogues that were moved aside, each with its number."""
+    start = f"{path.name}.damaged_"
+    parts = (part for part in path.parent.iterdir() if part.name.startswith(start))
+    numbers = {part: part.name[len(start) :].partition("-")[0] for part in parts}
+    return {part: int(text) if text.isdecimal() else 0 for part, text in numbers.items()}
 
 
 def _found(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
+from sdk_workflow.exceptions import StorageError
 from sdk_workflow.storage.catalog_query import Condition, searched_text, sort_values
 from sdk_workflow.storage.errors import Damage
 from sdk_workflow.storage.session_record import pack_info, unpack_info
@@ -17,6 +18,7 @@ from sdk_workflow.storage.session_record import pack_info, unpack_info
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from sdk_workflow.storage.catalog_query import SessionQuery
     from sdk_workflow.storage.session_info import SessionInfo
@@ -82,15 +84,24 @@ class CatalogRows:
         self.connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
         self.connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
 
-    def check_kind(self) -> None:
+    def check_kind(self, path: Path) -> None:
         """Refuse a file that is no catalogue of this release.
 
         Raises:
             Damage: With what it is instead.
+            StorageError: If a later release has written it.
         """
         if self._value("PRAGMA application_id") != APPLICATION_ID:
             raise Damage("it is no catalogue")
         schema = self._value("PRAGMA user_version")
+        if schema > SCHEMA_VERSION and not self._has_our_tables():
+            raise StorageError(
+                f"The catalogue of sessions {str(path)!r} has schema {schema}; this release reads "
+                f"up to {SCHEMA_VERSION}.",
+                code="schema_too_new",
+                hint="Upgrade sdk-workflow to the release that wrote it, or delete it: it is made "
+                "anew from the sessions.",
+            )
         if schema != SCHEMA_VERSION:
             raise Damage(f"it has schema {schema}, and this release writes {SCHEMA_VERSION}")
 
@@ -244,6 +255,15 @@ class CatalogRows:
             values=(word,),
             numbers="SELECT rowid FROM words WHERE words MATCH '\"' || replace(?, '\"', '\"\"') || '\"'",
         )
+
+    def _has_our_tables(self) -> bool:
+        """Return whether only the number of the schema is another: then a bit of it is wrong."""
+        rows = self.connection.execute(
+            "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'words%'"
+        )
+        statements = (statement.strip() for statement in _SCHEMA.split(";"))
+        made = {each.encode() for each in statements if each.startswith("CREATE")}
+        return {sql for (sql,) in rows} == made
 
     def _has_words(self) -> bool:
         return bool(self._value("SELECT count(*) FROM sqlite_master WHERE name='words'"))

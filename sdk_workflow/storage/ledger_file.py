@@ -6,15 +6,16 @@ write-ahead log where one connection commits while another moves the log into th
 is one BEGIN IMMEDIATE transaction, on disk when its method returns.
 
 Damage is told and never mended by guessing: a ledger that says less than was spent lets more be
-spent. `LedgerFile.rebuild` makes a new one of what the sessions' journals know.
+spent. So a ledger that was deleted is told as well: the empty file `<name>.begun` beside it says
+that there was one.
 """
 
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Lock
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from sdk_workflow._internal.ids import new_id
 from sdk_workflow.exceptions import StorageError, UsageError
@@ -26,6 +27,7 @@ from sdk_workflow.storage.session_paths import sync_folder
 from sdk_workflow.storage.sqlite_file import (
     connect,
     create_private_file,
+    read_header,
     remove_database,
     same_file,
     storage_errors,
@@ -33,26 +35,19 @@ from sdk_workflow.storage.sqlite_file import (
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from sdk_workflow.storage.ledger_rows import Account
+    from sdk_workflow.storage.sqlite_file import FileHeader
 
-__all__ = ["LedgerEntry", "LedgerFile"]
+__all__ = ["LedgerFile"]
 
 _APPLICATION_ID = 0x5344_4B4C  # "SDKL"
 _SCHEMA_VERSION = 1
 _MICROSECONDS = 1_000_000
 _LOOK_AGAIN_MS = 5
-
-
-class LedgerEntry(NamedTuple):
-    """What a journal knows of one hold; `cost` is None where its outcome is unknown."""
-
-    scope: str
-    hold_id: str
-    amount: int
-    cost: int | None
+_BEGUN = ".begun"
 
 
 class LedgerFile:
@@ -62,7 +57,8 @@ class LedgerFile:
     74 MB and 0.09 s to open, and each change is as fast as in a new file (measured).
 
     Args:
-        path: The file; it is created at first use, for its owner only.
+        path: The file; it is created at first use, for its owner only, with `<name>.begun` beside
+            it.
 
     Example:
         >>> import tempfile
@@ -79,6 +75,7 @@ class LedgerFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._marker = path.with_name(path.name + _BEGUN)
         self._lock = Lock()
         self._connection: sqlite3.Connection | None = None
         self._identity: tuple[int, int] | None = None
@@ -91,8 +88,9 @@ class LedgerFile:
         """Hold an amount if there is room; see `protocols.Ledger`.
 
         Raises:
-            StorageError: If the file cannot be read or written (`disk_full`, `file_busy`, ...), or
-                is damaged (`ledger_corrupt`). Then nothing is held, or it is held until it expires.
+            StorageError: If the file cannot be read or written (`disk_full`, `file_busy`, ...), is
+                damaged (`ledger_corrupt`) or was deleted (`ledger_missing`). Then nothing is held,
+                or it is held until it expires.
         """
         _check_amount(amount)
         with self._transaction() as rows:
@@ -165,31 +163,6 @@ class LedgerFile:
         with self._lock:
             self._drop()
 
-    @classmethod
-    def rebuild(cls, path: Path, entries: Iterable[LedgerEntry]) -> LedgerFile:
-        """Make a new ledger of what is known otherwise; the old file stays beside it, if any.
-
-        No other process may use the ledger meanwhile. An entry that comes twice counts once.
-
-        Args:
-            path: The ledger; what is there moves to a name that ends in `.damaged-...`.
-            entries: Every hold that a journal knows.
-
-        Raises:
-            StorageError: If a file cannot be moved or written.
-        """
-        fresh = path.with_name(new_id(f"{path.name}.rebuilt"))
-        with storage_errors(path):
-            _create(fresh, entries)
-            aside = new_id(f"{path.name}.damaged")
-            for suffix in ("-journal", "-wal", "-shm", ""):
-                old = path.with_name(path.name + suffix)
-                if old.exists():
-                    old.rename(path.with_name(aside + suffix))
-            fresh.rename(path)
-            sync_folder(path.parent)
-        return cls(path)
-
     @staticmethod
     def _end(  # noqa: PLR0917 - one transaction's facts
         rows: LedgerRows,
@@ -238,7 +211,10 @@ class LedgerFile:
             if same_file(self.path, self._identity):
                 return self._connection
             raise Damage("it was removed or replaced while it was in use")
+        is_begun = self._marker.exists()  # first: whoever is just beginning it marks it last
         if not self.path.exists():
+            if is_begun:
+                raise _missing(self.path, self._marker)
             _create_once(self.path)
         connection = _connected(self.path)
         try:
@@ -249,6 +225,9 @@ class LedgerFile:
         except BaseException:
             connection.close()
             raise
+        if not is_begun:
+            with suppress(StorageError):  # a folder that nobody can write to loses no file either
+                create_private_file(self._marker)
         self._connection, self._identity = connection, (found.st_dev, found.st_ino)
         return connection
 
@@ -296,23 +275,18 @@ def _connected(path: Path) -> sqlite3.Connection:
     """
     if path.stat().st_size == 0:
         raise Damage("it is empty")
-    connection = connect(path, journal_mode="delete")
-    try:
-        _check_kind(connection, path)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
+    header = read_header(path)  # opening another file would write to it
+    if header is not None:
+        _check_kind(path, header)
+    return connect(path, journal_mode="delete")
 
 
-def _check_kind(connection: sqlite3.Connection, path: Path) -> None:
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if application != _APPLICATION_ID:
+def _check_kind(path: Path, header: FileHeader) -> None:
+    if header.application_id != _APPLICATION_ID:
         raise Damage("it is no ledger")
-    if version != _SCHEMA_VERSION:
+    if header.user_version != _SCHEMA_VERSION:
         raise StorageError(
-            f"{str(path)!r} has version {version} of the ledger; this library knows "
+            f"{str(path)!r} has version {header.user_version} of the ledger; this library knows "
             f"{_SCHEMA_VERSION}.",
             code="ledger_from_future",
             hint="Use the version of sdk_workflow that has written it, or a later one.",
@@ -323,10 +297,8 @@ def _create_once(path: Path) -> None:
     """Create a ledger that is there whole or not at all, unless another process was faster."""
     fresh = path.with_name(new_id(f"{path.name}.new"))
     try:
-        _create(fresh, ())
-        os.link(
-            fresh, path
-        )  # unlike a rename, it never replaces what another process has put there
+        _create(fresh)
+        os.link(fresh, path)  # a rename could replace what another process has put there
     except FileExistsError:
         pass
     except OSError:  # a file system without links
@@ -337,37 +309,17 @@ def _create_once(path: Path) -> None:
     sync_folder(path.parent)
 
 
-def _create(path: Path, entries: Iterable[LedgerEntry]) -> None:
+def _create(path: Path) -> None:
     create_private_file(path)
     connection = connect(path, journal_mode="delete")
     try:
         connection.execute(f"PRAGMA application_id={_APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version={_SCHEMA_VERSION}")
         connection.execute("BEGIN IMMEDIATE")
-        rows = LedgerRows(connection)
-        rows.create()
-        for entry in entries:
-            _enter(rows, entry)
+        LedgerRows(connection).create()
         connection.execute("COMMIT")
     finally:
         connection.close()
-
-
-def _enter(rows: LedgerRows, entry: LedgerEntry) -> None:
-    cost = entry.amount if entry.cost is None else entry.cost
-    for amount in (entry.amount, cost):
-        _check_amount(amount)
-    account = rows.account(_encoded(entry.scope))
-    if rows.hold(account.scope, _encoded(entry.hold_id)) is not None:
-        return
-    hold = Hold(
-        scope=account.scope,
-        hold_id=_encoded(entry.hold_id),
-        state=FORFEITED if entry.cost is None else SETTLED,
-        amount=entry.amount,
-        cost=cost,
-    )
-    rows.put(account.plus(spent=cost, rows=1), hold, is_new=True)
 
 
 def _standing(
@@ -396,5 +348,15 @@ def _corrupt(path: Path, damage: Damage) -> StorageError:
     return StorageError(
         f"The ledger {str(path)!r} is damaged: {damage.what}. What was spent is not certain.",
         code="ledger_corrupt",
-        hint="Rebuild it with LedgerFile.rebuild, or move it away to start from nothing spent.",
+        hint="Restore it from a backup. To begin a new one with nothing spent, move it away and "
+        f"delete {path.name + _BEGUN!r} beside it.",
+    )
+
+
+def _missing(path: Path, marker: Path) -> StorageError:
+    return StorageError(
+        f"The ledger {str(path)!r} is gone, though it was begun. What was spent is not known.",
+        code="ledger_missing",
+        hint=f"Restore it from a backup, or delete {str(marker)!r} to begin a new one with nothing "
+        "spent.",
     )

@@ -1,4 +1,4 @@
-"""Which session files are open: the last few used stay so, because opening one takes 0.3 ms."""
+"""Which session files are open: the last few used stay so, because opening one takes 0.4 ms."""
 
 from __future__ import annotations
 

@@ -19,7 +19,11 @@ from sdk_workflow.exceptions import StorageError, UsageError
 from sdk_workflow.storage.file_lock import FileLock
 from sdk_workflow.storage.head_file import write_head_file
 from sdk_workflow.storage.session_opening import create_session_file, open_session_tables
-from sdk_workflow.storage.session_paths import head_path, make_private_folder
+from sdk_workflow.storage.session_paths import (
+    check_new_session_id,
+    head_path,
+    make_private_folder,
+)
 from sdk_workflow.storage.sqlite_file import same_file, storage_errors
 
 if TYPE_CHECKING:
@@ -33,7 +37,7 @@ if TYPE_CHECKING:
     from sdk_workflow.storage.session_tables import SessionTables
     from sdk_workflow.storage.sqlite_file import Synchronous
 
-__all__ = ["Durability", "SessionConnection", "Writing"]
+__all__ = ["Durability", "SessionConnection", "Writing", "check_durability"]
 
 Durability = Literal["full", "batch", "off"]
 """When a save is on the disk: at once; at the latest with a save 0.1 s later; when the system
@@ -49,6 +53,18 @@ SYNCHRONOUS: dict[str, Synchronous] = {
 # The log is moved into the file when it has grown by about 1 MB: two syncs for some 80 saves.
 _LOG_BYTES = 1_000_000
 _COMMIT_BYTES = 3 * 8192  # the pages that a small commit writes
+
+
+def check_durability(durability: object) -> None:
+    """Refuse a durability that there is not.
+
+    Raises:
+        UsageError: If it is not one of the three.
+    """
+    if durability not in get_args(Durability):
+        raise UsageError(
+            f"durability {durability!r} is not known.", hint="Choose 'full', 'batch' or 'off'."
+        )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -89,11 +105,7 @@ class SessionConnection:
         clock: Clock,
         lock_timeout_seconds: float = LOCK_TIMEOUT_SECONDS,
     ) -> None:
-        if durability not in get_args(Durability):
-            raise UsageError(
-                f"durability {durability!r} is not known.",
-                hint="Choose 'full', 'batch' or 'off'.",
-            )
+        check_durability(durability)
         self.path = path
         self.session_id = session_id
         self.clock = clock
@@ -262,6 +274,7 @@ class SessionConnection:
         self._drop()
         synchronous = SYNCHRONOUS[self._durability]
         if create and not self.read_only and not self.path.exists():
+            check_new_session_id(self.session_id)
             with self._locked(self._timeout):
                 create_session_file(self.path, self._facts(), synchronous)
         opened = open_session_tables(

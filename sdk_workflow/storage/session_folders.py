@@ -34,6 +34,7 @@ __all__ = [
     "delete_session",
     "is_claimed",
     "move_session",
+    "refuse_two_files",
     "session_head",
     "stored_ids",
 ]
@@ -67,6 +68,22 @@ def current_path(home: Path, session_id: str) -> Path | None:
         if path.exists():
             return path
     return None
+
+
+def refuse_two_files(home: Path, session_id: str) -> None:
+    """Refuse to choose between two files of one session, one of which was put away.
+
+    Raises:
+        StorageError: If it has both.
+    """
+    here, there = session_path(home, session_id), archive_path(home, session_id)
+    if here.exists() and there.exists():
+        raise StorageError(
+            f"Session {session_id!r} has two files: {str(here)!r}, and {str(there)!r}, which was "
+            "put away.",
+            code="session_exists",
+            hint="Move one of them out of the state folder, then try again.",
+        )
 
 
 def session_head(home: Path, session_id: str) -> Head:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from sdk_workflow.exceptions import StorageError, UsageError
 from sdk_workflow.storage.session_file import SessionFile
-from sdk_workflow.storage.session_folders import archive_path, current_path
 from sdk_workflow.storage.session_paths import session_path
 from sdk_workflow.storage.strict_json import check_json
 
@@ -61,12 +60,12 @@ class SessionJournal:
             clock: Where the times of records come from.
 
         Raises:
-            UsageError: If the id is not one, or the session was put away (`session_archived`).
+            UsageError: If the id is not one.
             SessionNotFound: If there is no such session and none is to be begun.
-            StorageError: If it is in use (`session_in_use`), damaged, or cannot be opened.
+            StorageError: If it was put away (`session_archived`), is in use (`session_in_use`) or
+                damaged, or cannot be opened.
         """
         path = session_path(home, session_id)
-        _refuse_archived(home, session_id)
         file = SessionFile.open(path, session_id=session_id, create=create, clock=clock)
         try:
             file.claim()
@@ -135,15 +134,6 @@ class SessionJournal:
             self._file.append_records(records)
             return None
         return self._file.append_state(state, records=records)
-
-
-def _refuse_archived(home: Path, session_id: str) -> None:
-    if current_path(home, session_id) == archive_path(home, session_id):
-        raise UsageError(
-            f"Session {session_id!r} was put away.",
-            code="session_archived",
-            hint=f"Bring it back first: sdk_workflow sessions archive --undo {session_id}",
-        )
 
 
 def _packed(value: Any) -> Any:

@@ -9,11 +9,13 @@ from sdk_workflow.exceptions import StorageError
 from sdk_workflow.storage.errors import Damage, SessionNotFound
 from sdk_workflow.storage.head_file import read_head_file
 from sdk_workflow.storage.session_paths import archived_file, head_path, sync_folder
-from sdk_workflow.storage.session_tables import SessionTables
+from sdk_workflow.storage.session_tables import SessionTables, check_session_kind
 from sdk_workflow.storage.sqlite_file import (
     connect,
     create_private_file,
+    is_cut,
     log_bytes,
+    read_header,
     remove_database,
 )
 
@@ -99,10 +101,11 @@ def open_session_tables(
     if not found.st_size:  # SQLite would take it for a new one
         raise Damage("the file is empty")
     identity = (found.st_dev, found.st_ino)
-    if read_only or log_bytes(path):
+    cut = _cut_of(path)
+    if read_only or log_bytes(path) or cut:
         # A look without the right to write first: closing a damaged log would delete it.
         tables = _connected(path, session_id, encryption, synchronous, read_only=True)
-        lag = missing_since(known, tables.head())
+        lag = missing_since(known, tables.head()) or cut
         if read_only or lag is not None:
             return Opened(tables=tables, identity=identity, lag=lag)
         tables.connection.close()
@@ -138,6 +141,23 @@ def _refuse_lost(path: Path, session_id: str) -> None:
         saved = f"versions 1 to {known.version} were" if known.version else "something was"
         rest = f"{path.with_suffix('').name}.*"
         raise Damage(f"the file is gone, and {saved} saved in it (delete {rest!r} to begin anew)")
+
+
+def _cut_of(path: Path) -> Damage | None:
+    """Return what is missing at the end of a file; refuse one that is not ours to write to.
+
+    Raises:
+        StorageError: With the codes `foreign_file`, `schema_too_new` or `schema_outdated`.
+    """
+    if log_bytes(path):  # what the file says may be out of date; it is opened for reading first
+        return None
+    header = read_header(path)
+    if header is None:
+        return None
+    check_session_kind(path, header.application_id, header.user_version)
+    if path.stat().st_size >= header.size or not is_cut(path):
+        return None
+    return Damage("its end is missing, though perhaps no data")
 
 
 def _connected(

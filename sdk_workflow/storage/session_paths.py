@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "archived_file",
+    "check_new_session_id",
     "check_session_id",
     "head_path",
     "make_private_folder",
@@ -60,6 +61,26 @@ def check_session_id(session_id: object) -> str:
         code="invalid_session_id",
         hint="Use lower-case letters, digits, '_' and '-', such as 'review-42'.",
     )
+
+
+def check_new_session_id(session_id: object) -> str:
+    """Return an id under which a session may be begun unchanged, or refuse it.
+
+    Sessions that were begun under an id that starts with "-" can still be used; a shell's commands
+    take such an id for an option unless it stands behind `--`.
+
+    Raises:
+        UsageError: If it is no session id, or begins with "-".
+    """
+    name = check_session_id(session_id)
+    if name.startswith("-"):
+        raise UsageError(
+            f"{name[:_SHOWN]!r} cannot be the id of a new session: it begins with '-', as the "
+            "options of a command do.",
+            code="invalid_session_id",
+            hint="Begin it with a letter, a digit or '_', such as 'review-42'.",
+        )
+    return name
 
 
 def session_path(home: Path, session_id: str) -> Path:

@@ -18,18 +18,23 @@ from sdk_workflow.storage.session_folders import (
     delete_session,
     is_claimed,
     move_session,
+    refuse_two_files,
 )
 from sdk_workflow.storage.session_info import SessionInfo, iso_time
-from sdk_workflow.storage.session_paths import check_session_id, session_path
+from sdk_workflow.storage.session_paths import (
+    check_new_session_id,
+    check_session_id,
+    session_path,
+)
 from sdk_workflow.storage.session_record import record_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from sdk_workflow.storage.catalog_file import CatalogWriting
     from sdk_workflow.storage.catalog_query import SessionQuery
     from sdk_workflow.storage.catalog_rows import CatalogRows
+    from sdk_workflow.storage.catalog_writing import CatalogWriting
 
     Change = Callable[[SessionInfo], SessionInfo]
 
@@ -124,19 +129,24 @@ class SessionStore:
         """Return what a session without a record begins with; None where it has one.
 
         Raises:
+            UsageError: If none may be begun under that id.
             StorageError: If its files cannot be read.
         """
         if record_path(self._home, session_id).exists():
             return None
-        return self.find(session_id) or SessionInfo(session_id=session_id, started_at=iso_time(now))
+        known = self.find(session_id)
+        if known is not None:
+            return known
+        return SessionInfo(session_id=check_new_session_id(session_id), started_at=iso_time(now))
 
     def create(self, info: SessionInfo) -> None:
         """Add a session.
 
         Raises:
-            UsageError: If there is one of that id.
+            UsageError: If there is one of that id, or none may be begun under it.
             StorageError: If it cannot be written.
         """
+        check_new_session_id(info.session_id)
 
         def add(writing: CatalogWriting) -> None:
             if writing.get(info.session_id) is not None:
@@ -166,12 +176,15 @@ class SessionStore:
         """
         name = check_session_id(session_id)
 
-        def apply(writing: CatalogWriting) -> SessionInfo:
-            info = change(writing.get(name, base=base) or self._not_found(name))
+        def apply(writing: CatalogWriting) -> SessionInfo | None:
+            known = writing.get(name, base=base)
+            if known is None:
+                return None
+            info = change(known)
             writing.put(info)
             return info
 
-        return self._catalog.write(apply)
+        return self._catalog.write(apply) or self._not_found(name)
 
     def move(self, session_id: str, *, away: bool, now: float) -> SessionInfo:
         """Put a session away or bring it back, file and all, and return it.
@@ -179,12 +192,15 @@ class SessionStore:
         Raises:
             UsageError: If the id is not one.
             SessionNotFound: If there is no such session.
-            StorageError: If it is in use or its file cannot be moved.
+            StorageError: If it is in use, its file cannot be moved, or it has one in both places.
         """
         name = check_session_id(session_id)
 
-        def apply(writing: CatalogWriting) -> SessionInfo:
-            info = writing.get(name) or self._not_found(name)
+        def apply(writing: CatalogWriting) -> SessionInfo | None:
+            info = writing.get(name)
+            if info is None:
+                return None
+            refuse_two_files(self._home, name)
             writing.note(name)
             if (info.archived_at is not None) != away and current_path(self._home, name):
                 move_session(self._home, name, away=away, key=self._key)
@@ -194,7 +210,8 @@ class SessionStore:
             writing.put(info)
             return info
 
-        return self._catalog.write(apply)
+        # Whoever looks for names must do so after the transaction: it is the connection's only one.
+        return self._catalog.write(apply) or self._not_found(name)
 
     def delete_before(self, updated_at: str) -> int:
         """Delete the sessions last used before a time, and return how many.

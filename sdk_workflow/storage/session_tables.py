@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from sdk_workflow.storage.frames import Frame
 
-__all__ = ["APPLICATION_ID", "SCHEMA_VERSION", "SessionTables"]
+__all__ = ["APPLICATION_ID", "SCHEMA_VERSION", "SessionTables", "check_session_kind"]
 
 SCHEMA_VERSION = 1
 APPLICATION_ID = 0x53444B57  # "SDKW", at byte 68 of the file: how `file` and we know it
@@ -56,6 +56,32 @@ _FACT_TYPES: dict[str, type | tuple[type, ...]] = {
 RecordRow = tuple[int, bytes, int, bytes, bytes, int, bytes, bytes]
 
 
+def check_session_kind(path: Path, application_id: int, schema: int) -> None:
+    """Refuse a file that is not a session's, or whose schema is another than ours.
+
+    Raises:
+        StorageError: With the codes `foreign_file`, `schema_too_new` or `schema_outdated`.
+    """
+    if application_id != APPLICATION_ID:
+        raise StorageError(
+            f"{str(path)!r} is a SQLite file, but not a session of this library.",
+            code="foreign_file",
+            hint="Move it away; a damaged session can be restored from a backup.",
+        )
+    if schema > SCHEMA_VERSION:
+        raise StorageError(
+            f"{str(path)!r} has schema {schema}; this release reads up to {SCHEMA_VERSION}.",
+            code="schema_too_new",
+            hint="Upgrade sdk-workflow to the release that wrote the file.",
+        )
+    if schema < SCHEMA_VERSION:
+        raise StorageError(
+            f"{str(path)!r} has schema {schema}; this release writes {SCHEMA_VERSION}.",
+            code="schema_outdated",
+            hint="Bring it up to date with CheckpointManager.migrate(session_id).",
+        )
+
+
 class SessionTables:
     """The tables behind one open connection.
 
@@ -83,25 +109,7 @@ class SessionTables:
         Raises:
             StorageError: With the codes `foreign_file`, `schema_too_new` or `schema_outdated`.
         """
-        if self._one("PRAGMA application_id")[0] != APPLICATION_ID:
-            raise StorageError(
-                f"{str(path)!r} is a SQLite file, but not a session of this library.",
-                code="foreign_file",
-                hint="Move it away; a damaged session can be restored from a backup.",
-            )
-        schema = self.schema()
-        if schema > SCHEMA_VERSION:
-            raise StorageError(
-                f"{str(path)!r} has schema {schema}; this release reads up to {SCHEMA_VERSION}.",
-                code="schema_too_new",
-                hint="Upgrade sdk-workflow to the release that wrote the file.",
-            )
-        if schema < SCHEMA_VERSION:
-            raise StorageError(
-                f"{str(path)!r} has schema {schema}; this release writes {SCHEMA_VERSION}.",
-                code="schema_outdated",
-                hint="Bring it up to date with CheckpointManager.migrate(session_id).",
-            )
+        check_session_kind(path, self._one("PRAGMA application_id")[0], self.schema())
 
     def schema(self) -> int:
         """Return the number of the file's schema."""

@@ -6,8 +6,8 @@ Knows connections, pragmas and error texts; it knows no table.
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Literal
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from sdk_workflow.exceptions import StorageError
 from sdk_workflow.storage.errors import Damage
@@ -19,10 +19,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = [
+    "FileHeader",
     "Synchronous",
     "connect",
     "create_private_file",
+    "is_cut",
     "log_bytes",
+    "read_header",
     "remove_database",
     "same_file",
     "storage_errors",
@@ -43,6 +46,49 @@ _MEANINGS = (
     ("disk i/o", "disk_failed", "the disk reports an error", "Check the disk and the space on it."),
     ("too big", "too_large", "a value is too large for it", "Store less in one state."),
 )
+
+
+class FileHeader(NamedTuple):
+    """What a SQLite file says of itself; what its log holds may not be in it yet."""
+
+    application_id: int
+    user_version: int
+    page_count: int
+    page_size: int
+
+    @property
+    def size(self) -> int:
+        """How many bytes the file should have at least, where it has no log."""
+        return self.page_count * self.page_size
+
+
+def read_header(path: Path) -> FileHeader | None:
+    """Return what a file says of itself, without changing it; None where SQLite cannot read it.
+
+    `connect` sets a file's journal mode, which writes to it: whether it is ours to write to has to
+    be known before. SQLite looks, not we: closing a file of one's own would let go of the locks
+    that this process has on it through SQLite.
+    """
+    import sqlite3
+
+    uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
+    try:
+        with closing(sqlite3.connect(uri, uri=True)) as connection:
+            values = [
+                connection.execute(f"PRAGMA {name}").fetchone()[0] for name in FileHeader._fields
+            ]
+    except (sqlite3.Error, UnicodeDecodeError):  # whoever opens it will say what is wrong
+        return None
+    return FileHeader(*values)
+
+
+def is_cut(path: Path) -> bool:
+    """Return whether a file without a log is shorter than its pages are.
+
+    SQLite does not notice that where only a part of the last page is missing.
+    """
+    # Twice: somebody may be moving a log into the file, whose first page goes first.
+    return _is_short(path) and _is_short(path)
 
 
 def connect(
@@ -143,6 +189,15 @@ def log_bytes(path: Path) -> int:
         return path.with_name(f"{path.name}-wal").stat().st_size
     except FileNotFoundError:  # whoever closes the database last removes it, at any moment
         return 0
+
+
+def _is_short(path: Path) -> bool:
+    header = None if _has_log(path) else read_header(path)
+    return header is not None and path.stat().st_size < header.size and not _has_log(path)
+
+
+def _has_log(path: Path) -> bool:
+    return log_bytes(path) > 0 or path.with_name(f"{path.name}-journal").exists()
 
 
 def same_file(path: Path, identity: tuple[int, int] | None) -> bool:

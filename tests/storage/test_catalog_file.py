@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from sdk_workflow.storage.catalog_file import CatalogWriting
+    from sdk_workflow.storage.catalog_writing import CatalogWriting
 
 FLIP_SEED = 20261121
 
@@ -464,7 +464,7 @@ def test_a_catalogue_is_made_of_session_files_that_have_no_record(
     assert kept.spent == Spent(turns=2, input_tokens=7, output_tokens=3)
     assert (kept.last_version, kept.chain) == (1, chain)
     assert kept.ended_at == kept.updated_at
-    assert "made from 1 session: there was none" in notices[0]
+    assert notices == []  # the first use is nothing to be told of
 
 
 @pytest.mark.parametrize(
@@ -877,3 +877,71 @@ def test_a_catalogue_that_was_replaced_is_noticed(catalog: CatalogFile, tmp_path
     catalog.write(lambda writing: writing.put(info(3)))
 
     assert [each.session_id for each in everything(catalog)] == ["s001", "s003"]
+
+
+def later_release(
+    path: Path, *, alters: str = "ALTER TABLE sessions ADD COLUMN later TEXT"
+) -> bytes:
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA user_version=2")
+        connection.execute(alters)
+    connection.close()
+    return path.read_bytes()
+
+
+def test_a_catalogue_of_a_later_release_is_refused_and_left_as_it_is(
+    catalog: CatalogFile, notices: list[str]
+) -> None:
+    put(catalog, *SAMPLE)
+    catalog.close()
+    before = later_release(catalog.path)
+    for ask in (lambda: everything(catalog), lambda: put(catalog, info(9)), catalog.verify):
+        with pytest.raises(StorageError, match="schema 2") as caught:
+            ask()
+        assert caught.value.code == "schema_too_new"
+        assert "delete it" in caught.value.hint
+    assert catalog.path.read_bytes() == before
+    assert notices == []
+    catalog.path.unlink()
+    assert everything(catalog) == list(SAMPLE)
+
+
+def test_a_catalogue_of_which_only_the_number_is_that_of_a_later_release_is_made_anew(
+    catalog: CatalogFile, notices: list[str]
+) -> None:
+    put(catalog, *SAMPLE)
+    catalog.close()
+    execute(catalog.path, "PRAGMA user_version=3")
+    assert everything(catalog) == list(SAMPLE)
+    assert "made anew" in notices[0]
+
+
+def test_only_the_last_two_catalogues_that_were_damaged_are_kept(
+    catalog: CatalogFile, notices: list[str], tmp_path: Path
+) -> None:
+    put(catalog, *SAMPLE)
+    catalog.close()
+    (tmp_path / "catalog.sqlite.damaged_Older").write_bytes(b"0")
+    (tmp_path / "catalog.sqlite.damaged_Older-journal").write_bytes(b"0")
+    for number in range(1, 13):
+        catalog.path.write_bytes(b"%d" % number * 5000)
+        assert everything(catalog) == list(SAMPLE)
+        catalog.close()
+    kept = {each.name: each.read_bytes()[:2] for each in tmp_path.glob("*.damaged*")}
+    assert kept == {"catalog.sqlite.damaged_11": b"11", "catalog.sqlite.damaged_12": b"12"}
+    assert "'catalog.sqlite.damaged_12'" in notices[-1]
+
+
+def test_a_catalogue_that_is_gone_is_told_and_the_first_one_is_not(
+    tmp_path: Path, notices: list[str]
+) -> None:
+    write_record(record_path(tmp_path, "s001"), info(1))
+    catalog = CatalogFile(tmp_path, on_notice=notices.append)
+    assert everything(catalog) == [info(1)]
+    assert notices == []
+    catalog.close()
+    catalog.path.unlink()
+    assert everything(catalog) == [info(1)]
+    assert "made from 1 session: it was gone" in notices[0]
+    catalog.close()

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sdk_workflow.exceptions import StorageError, UsageError
+from sdk_workflow.exceptions import StorageError
 from sdk_workflow.protocols import Standing
 from sdk_workflow.storage import ledger_file, sqlite_file
-from sdk_workflow.storage.ledger_file import LedgerEntry, LedgerFile
+from sdk_workflow.storage.ledger_file import LedgerFile
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,7 +73,7 @@ def test_spend_survives_a_restart(path: Path) -> None:
 
 def test_the_file_is_private_and_nothing_is_left_beside_it(path: Path) -> None:
     LedgerFile(path).settle("run", "a", 7, now=0.0)
-    assert [each.name for each in path.parent.iterdir()] == ["ledger.sqlite"]
+    assert {each.name for each in path.parent.iterdir()} == {"ledger.sqlite", "ledger.sqlite.begun"}
     assert path.stat().st_mode & 0o777 == 0o600
 
 
@@ -118,7 +118,7 @@ def test_a_fresh_ledger_gives_way_to_the_one_that_was_faster(
 
     monkeypatch.setattr(os, "link", late)
     assert LedgerFile(path).settle("run", "ours", 3, now=0.0).spent == 8
-    assert [each.name for each in path.parent.iterdir()] == ["ledger.sqlite"]
+    assert {each.name for each in path.parent.iterdir()} == {"ledger.sqlite", "ledger.sqlite.begun"}
 
 
 def test_a_file_system_without_links_will_do(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,7 +127,7 @@ def test_a_file_system_without_links_will_do(path: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(os, "link", refuse)
     assert LedgerFile(path).settle("run", "a", 3, now=0.0).spent == 3
-    assert [each.name for each in path.parent.iterdir()] == ["ledger.sqlite"]
+    assert {each.name for each in path.parent.iterdir()} == {"ledger.sqlite", "ledger.sqlite.begun"}
 
 
 def test_without_links_a_faster_process_is_not_overwritten(
@@ -191,7 +191,7 @@ def test_rows_that_were_changed_or_lost_are_noticed_at_the_next_start(
     with pytest.raises(StorageError) as caught:
         LedgerFile(filled).standing("run", now=0.0)
     assert caught.value.code == "ledger_corrupt"
-    assert "LedgerFile.rebuild" in caught.value.hint
+    assert "ledger.sqlite.begun" in caught.value.hint
 
 
 def test_a_changed_hold_is_noticed_where_its_sum_is_not(filled: Path) -> None:
@@ -330,12 +330,6 @@ def test_a_read_only_ledger_holds_nothing_and_says_so_at_once(
     assert ledger.standing("run", now=0.0) == truth
 
 
-def test_an_entry_of_nonsense_is_not_rebuilt(path: Path) -> None:
-    for entry in (LedgerEntry("run", "a", -1, 5), LedgerEntry("run", "a", 60, -5)):
-        with pytest.raises(UsageError):
-            LedgerFile.rebuild(path, [entry])
-
-
 class Contended:
     """A connection whose first transactions others are in the way of."""
 
@@ -377,36 +371,64 @@ def test_a_counter_that_gets_too_large_is_refused_and_stays(filled: Path) -> Non
     assert ledger.standing("run", now=0.0) == before
 
 
-def test_a_damaged_ledger_is_rebuilt_from_what_journals_know(filled: Path) -> None:
-    truth = standings(filled)
-    entries = [
-        LedgerEntry("run", f"hold_{index}", 60, 10 + index if index % 3 == 0 else None)
-        for index in range(30)
-    ]
-    entries += [LedgerEntry("other", "x", 0, 5), entries[0]]
-    filled.write_bytes(b"ruined")
-    ledger = LedgerFile.rebuild(filled, entries)
-    held = truth[0].held
-    assert ledger.standing("run", now=0.0) == unchanged(truth[0].spent + held, 0, 0)
-    assert ledger.standing("other", now=0.0) == truth[1]
-    ledger.verify()
-    damaged = [each for each in filled.parent.iterdir() if ".damaged_" in each.name]
-    assert [each.read_bytes() for each in damaged] == [b"ruined"]
+def test_a_ledger_that_was_deleted_is_told_until_its_mark_is_deleted_too(filled: Path) -> None:
+    mark = filled.with_name("ledger.sqlite.begun")
+    assert mark.read_bytes() == b""
+    filled.unlink()
+    for _ in range(2):
+        with pytest.raises(StorageError, match="is gone") as caught:
+            LedgerFile(filled).reserve("run", "a", 1, limit=9, expires_at=9.0, now=0.0)
+        assert caught.value.code == "ledger_missing"
+        assert str(mark) in caught.value.hint
+        assert not filled.exists()
+    mark.unlink()
+    assert LedgerFile(filled).standing("run", now=0.0) == unchanged(0, 0, 0)
+    assert mark.exists()
 
 
-def test_a_rebuild_takes_what_sqlite_left_beside_the_file_away(filled: Path) -> None:
-    journal = filled.with_name("ledger.sqlite-journal")
-    journal.write_bytes(b"stale")
-    ledger = LedgerFile.rebuild(filled, [LedgerEntry("run", "a", 60, 7)])
-    assert ledger.standing("run", now=0.0).spent == 7
-    assert not journal.exists()
+def test_a_ledger_without_its_mark_is_marked_when_it_is_opened(filled: Path) -> None:
+    mark = filled.with_name("ledger.sqlite.begun")
+    mark.unlink()
+    ledger = LedgerFile(filled)
+    truth = ledger.standing("run", now=0.0)
+    assert mark.exists()
+    mark.unlink()
+    assert ledger.standing("run", now=0.0) == truth
+    assert not mark.exists()  # only opening looks
 
 
-def test_a_hold_of_unknown_outcome_can_be_settled_after_a_rebuild(path: Path) -> None:
-    ledger = LedgerFile.rebuild(path, [LedgerEntry("run", "a", 60, None)])
-    assert ledger.settle("run", "a", 10, now=0.0) == Standing(
-        is_done=True, spent=10, held=0, amount=10
-    )
+def test_a_ledger_that_cannot_be_marked_counts_all_the_same(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = sqlite_file.create_private_file
+
+    def full(file: Path) -> None:
+        if file.name.endswith(".begun"):
+            raise StorageError("The disk is full.")
+        real(file)
+
+    monkeypatch.setattr(ledger_file, "create_private_file", full)
+    assert LedgerFile(path).settle("run", "a", 5, now=0.0).spent == 5
+
+
+@pytest.mark.parametrize("name", ["foreign", "later"])
+def test_a_file_that_is_no_ledger_of_this_release_is_refused_and_not_written_to(
+    filled: Path, name: str
+) -> None:
+    if name == "foreign":
+        filled.unlink()
+    with sqlite3.connect(filled) as connection:
+        # A journal mode of its own, which opening it as a ledger would change.
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute(
+            "CREATE TABLE other(a)" if name == "foreign" else "PRAGMA user_version=7"
+        )
+    connection.close()
+    before = filled.read_bytes()
+    with pytest.raises(StorageError):
+        LedgerFile(filled).standing("run", now=0.0)
+    assert filled.read_bytes() == before
+    assert not [each for each in filled.parent.iterdir() if each.suffix in {"-wal", "-shm"}]
 
 
 def test_the_connection_of_a_parent_is_left_alone(

@@ -154,7 +154,7 @@ def test_a_session_that_was_put_away_is_not_begun_a_second_time(
     move_session(tmp_path, "ses-1", away=True)
 
     for create in (True, False):
-        with pytest.raises(UsageError, match="put away") as caught:
+        with pytest.raises(StorageError, match="put away") as caught:
             SessionJournal.open(tmp_path, "ses-1", create=create)
         assert caught.value.code == "session_archived"
         assert "archive --undo ses-1" in caught.value.hint

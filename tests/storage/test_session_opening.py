@@ -14,6 +14,7 @@ import pytest
 
 from sdk_workflow._internal.clock import VirtualClock
 from sdk_workflow.exceptions import StorageError, UsageError
+from sdk_workflow.storage import session_connection
 from sdk_workflow.storage.errors import CheckpointCorrupt, SessionNotFound
 from sdk_workflow.storage.file_lock import FileLock
 from sdk_workflow.storage.session_paths import head_path
@@ -372,3 +373,56 @@ def test_a_folder_that_cannot_be_written_to_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StorageError):
         opened(tmp_path / "file" / "s.sqlite")
+
+
+def test_a_file_whose_end_is_missing_is_read_and_not_written_on(path: Path) -> None:
+    filled(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-4096])
+    with opened(path) as file:
+        with pytest.raises(CheckpointCorrupt, match="its end is missing") as caught:
+            file.load()
+        assert caught.value.intact_versions == (1, 2, 3)
+        assert file.load(3) == {"n": 2, "turns": [0, 1]}
+        with pytest.raises(CheckpointCorrupt, match="its end is missing"):
+            file.append_state({})
+    assert path.read_bytes() == whole[:-4096]
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ("PRAGMA application_id=5", "foreign_file"),
+        ("PRAGMA user_version=9", "schema_too_new"),
+        ("PRAGMA user_version=0", "schema_outdated"),
+    ],
+)
+def test_a_file_that_is_refused_is_not_written_to(path: Path, change: str, code: str) -> None:
+    filled(path)
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA journal_mode=DELETE")  # opening a session would change it
+        connection.execute(change)
+    connection.close()
+    before = path.read_bytes()
+    for read_only in (False, True):
+        with pytest.raises(StorageError) as caught:
+            opened(path, read_only=read_only)
+        assert caught.value.code == code
+    assert path.read_bytes() == before
+
+
+def test_no_session_is_begun_under_an_id_that_looks_like_an_option(path: Path) -> None:
+    with pytest.raises(UsageError, match="begins with '-'") as caught:
+        opened(path, session_id="-s")
+    assert caught.value.code == "invalid_session_id"
+    assert not path.parent.exists() or list(path.parent.iterdir()) == []
+
+
+def test_a_session_that_was_begun_under_such_an_id_goes_on(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_connection, "check_new_session_id", lambda _: None)
+    filled(path, session_id="-s")
+    monkeypatch.undo()
+    with opened(path, session_id="-s") as file:
+        assert file.append_state({}) == 4

@@ -156,6 +156,10 @@ class Books:
         if bound is not None:
             self._take_back(bound)
 
+    def latest(self, limit: int) -> list[CostEntry]:
+        """Return the latest entries, the oldest of them first; none for a limit below 1."""
+        return list(islice(reversed(self.entries), max(limit, 0)))[::-1]
+
     def breakdown(self, dimension: Dimension) -> dict[str, float]:
         """Return dollars by name, the dearest first.
 
@@ -179,10 +183,6 @@ class Books:
         """Return the sum of one name; None where nothing was entered under it."""
         found = self._groups[dimension].get(name)
         return None if found is None else _group(name, found)
-
-    def latest(self, limit: int) -> list[CostEntry]:
-        """Return the latest calls, the oldest of them first."""
-        return list(islice(reversed(self.entries), max(limit, 0)))[::-1]
 
     def aggregate(self, session_ids: Iterable[str]) -> AggregatedCosts:
         """Return the sums of several sessions, each counted once."""
@@ -250,7 +250,7 @@ class Books:
 
     def _total_of(self, dimension: Dimension, name: str | None) -> _Total:
         totals = self._groups[dimension]
-        name = _NONE if name is None else name
+        name = _NONE if name is None else str(name)  # a call may name itself by what is no text
         found = totals.get(name)
         if found is None:
             if len(totals) >= self._max_names and name != OTHERS:

@@ -8,17 +8,24 @@ from typing import TYPE_CHECKING, Any
 from sdk_workflow._internal.ids import new_trace_id
 from sdk_workflow.core.budgeting.desk import Claim
 from sdk_workflow.core.budgeting.upper_bound import multipliers_of
-from sdk_workflow.core.cost_records import CostEntry, Reservation
-from sdk_workflow.types import Money
+from sdk_workflow.core.cost_records import Cost, CostEntry, Reservation
+from sdk_workflow.types import Money, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sdk_workflow.core.budgeting.upper_bound import Quote
-    from sdk_workflow.core.cost_records import Cost
     from sdk_workflow.types import Call, Message
 
-__all__ = ["CallClaim", "entry_of", "new_hold_id", "reservation_of", "tools_read_by"]
+__all__ = [
+    "CallClaim",
+    "as_booked",
+    "entry_of",
+    "new_hold_id",
+    "reservation_of",
+    "tools_read_by",
+    "unknown_cost",
+]
 
 
 def new_hold_id() -> str:
@@ -114,6 +121,27 @@ def entry_of(
         is_upper_bound=cost.is_upper_bound,
         **facts,
     )
+
+
+def unknown_cost(reservation: Reservation, *, is_held: bool) -> Cost:
+    """Return the cost of a call of which nobody knows what it has cost: its hold, if it has one."""
+    return Cost(
+        model=reservation.model,
+        usage=Usage(),
+        total=reservation.held if is_held else None,
+        saved=None,
+        is_upper_bound=True,
+    )
+
+
+def as_booked(cost: Cost, pico: int) -> Cost:
+    """Return the cost that stands in the books, where another one of that call was entered before.
+
+    Of that one only the amount is still known; a cost of the same amount is taken for the same.
+    """
+    if cost.total is None or cost.total.pico == pico:
+        return cost
+    return Cost(model=cost.model, usage=Usage(), total=Money(pico), saved=None)
 
 
 def tools_read_by(messages: Sequence[Message]) -> str | None:

@@ -11,7 +11,7 @@ OnExhausted = Literal["wait", "reject", "clamp"]
 """What happens to a call that finds no room: it waits for its turn as long as that can help, is
 refused at once, or is given fewer output tokens."""
 
-__all__ = ["OnExhausted", "check_options", "seconds_of"]
+__all__ = ["OnExhausted", "check_names", "check_options", "seconds_of"]
 
 
 def check_options(
@@ -20,26 +20,40 @@ def check_options(
     """Refuse options that make no sense.
 
     Raises:
-        UsageError: If the policy is not known, the scope is no text, a duration is negative or not finite, or the count is
-            negative or no whole number.
+        UsageError: If the policy is not known, the scope is no name, a duration is negative or not
+            finite, or the count is below 1 or no whole number.
 
     Example:
-        >>> check_options(on_exhausted="wait", scope="run", hold_seconds=900, max_wait_seconds=0.5, max_entries=10)
+        >>> options = {"hold_seconds": 900, "max_wait_seconds": 0.5, "max_entries": 10}
+        >>> check_options(on_exhausted="wait", scope="run", **options)
     """
     if on_exhausted not in get_args(OnExhausted):
         raise UsageError(
             f"on_exhausted={on_exhausted!r} is not known.",
             hint=f"Choose one of {', '.join(get_args(OnExhausted))}.",
         )
-    if not isinstance(scope, str):
-        raise UsageError(f"scope={scope!r} is no text.", hint="Give the budget a name.")
+    if not isinstance(scope, str) or not scope:
+        raise UsageError(f"scope={scope!r} is no name.", hint="Give the budget a name.")
     for name, value in (("hold_seconds", hold_seconds), ("max_wait_seconds", max_wait_seconds)):
         if type(value) not in {int, float} or not math.isfinite(value) or value < 0:
             raise UsageError(f"{name}={value!r} is no duration.", hint="Give seconds, such as 600.")
-    if type(max_entries) is not int or max_entries < 0:
+    if type(max_entries) is not int or max_entries < 1:
         raise UsageError(
-            f"max_entries={max_entries!r} makes no sense.", hint="Give a whole number from 0 on."
+            f"max_entries={max_entries!r} makes no sense.", hint="Give a whole number from 1 on."
         )
+
+
+def check_names(*, session_id: Any, **names: Any) -> None:
+    """Refuse names of what was spent that are no text; reports sort by them.
+
+    Raises:
+        UsageError: If one is no text; only a session may have none.
+    """
+    for name, value in names.items():
+        if not isinstance(value, str):
+            raise UsageError(f"{name}={value!r} is no text.", hint="Pass the name as a string.")
+    if session_id is not None:
+        check_names(session_id=None, of_session=session_id)
 
 
 def seconds_of(at: Any) -> float:

@@ -180,7 +180,12 @@ def _pico(cost: Cost) -> int:
     return -1 if cost.total is None else cost.total.pico
 
 
-def _check(usage: Usage) -> None:
+def _check(usage: object) -> None:
+    if not isinstance(usage, Usage):
+        raise UsageError(
+            f"{usage!r} is no usage.",
+            hint="Pass a Usage; Usage.from_api() makes one of what the API sent.",
+        )
     counts = (
         usage.input_tokens,
         usage.output_tokens,

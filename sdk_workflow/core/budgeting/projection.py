@@ -15,6 +15,7 @@ from sdk_workflow.types import PICO_PER_USD
 __all__ = ["CostMoments", "student_quantile"]
 
 _MEASURED_SPREAD = 2
+_MOST_TURNS = 10**12
 _METHOD = (
     "Student's prediction interval for the sum of the next calls, from the mean and the spread "
     "of those seen"
@@ -70,8 +71,10 @@ class CostMoments:
         Raises:
             UsageError: If `turns` is negative or no whole number, or `confidence` not in between.
         """
-        if type(turns) is not int or turns < 0:
-            raise UsageError(f"{turns!r} is no number of turns.", hint="Give 0 or more.")
+        if type(turns) is not int or not 0 <= turns <= _MOST_TURNS:
+            raise UsageError(
+                f"{turns!r} is no number of turns.", hint=f"Give 0 to {_MOST_TURNS:,}."
+            )
         if not 0 < confidence < 1:
             raise UsageError(
                 f"A confidence of {confidence!r} makes no sense.", hint="Give 0.9, for example."

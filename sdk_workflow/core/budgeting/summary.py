@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sdk_workflow._internal.counting import count_of
+
 if TYPE_CHECKING:
     from sdk_workflow.core.cost_records import CostReport
 
@@ -14,11 +16,13 @@ _MOST_NAMES = 5
 
 def summary_text(report: CostReport) -> str:
     """Return what was spent, on what, how the budget stands and what comes next."""
-    lines = [f"{report.calls:,} calls, {report.total}"]
+    lines = [f"{count_of(report.calls, 'call')}, {report.total}"]
     if report.unpriced_calls:
-        lines.append(f"{report.unpriced_calls:,} calls have no known price and are not in it.")
+        one, many = "has no known price and is", "have no known price and are"
+        lines.append(f"{_calls(report.unpriced_calls, one, many)} not in it.")
     if report.upper_bound_calls:
-        lines.append(f"{report.upper_bound_calls:,} calls count at the most they can have cost.")
+        one, many = "counts at the most it", "count at the most they"
+        lines.append(f"{_calls(report.upper_bound_calls, one, many)} can have cost.")
     if report.hard_limit is not None:
         lines.append(
             f"Budget {report.scope!r}: {report.spent} of {report.hard_limit} spent, "
@@ -38,3 +42,7 @@ def summary_text(report: CostReport) -> str:
         between = "" if high is None else f" (${projection.low_usd:.4f} to ${high:.4f})"
         lines.append(f"Next {projection.turns} calls: ${projection.mean_usd:.4f}{between}")
     return "\n".join(lines)
+
+
+def _calls(number: int, one: str, many: str) -> str:
+    return f"{count_of(number, 'call')} {one if number == 1 else many}"

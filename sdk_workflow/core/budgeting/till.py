@@ -5,11 +5,12 @@ It joins the ledger, the queue and the prices. What was bought is none of its bu
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sdk_workflow.core.budgeting.calls import CallClaim, new_hold_id, reservation_of
 from sdk_workflow.core.budgeting.desk import HoldDesk
 from sdk_workflow.core.budgeting.waiting import wait_for_room
+from sdk_workflow.types import Money
 
 if TYPE_CHECKING:
     from sdk_workflow.core.budgeting.limits import LimitWatch
@@ -72,6 +73,17 @@ class Till:
         """Return what is spent and held."""
         return self._ledger.standing(self._scope, now=self._clock.now())
 
+    def for_report(self) -> dict[str, Any]:
+        """Return the fields of a `CostReport` that say how the budget stands."""
+        standing = self.standing()
+        return {
+            "scope": self._scope,
+            "soft_limit": self._watch.soft,
+            "hard_limit": self._watch.hard,
+            "spent": Money(standing.spent),
+            "held": Money(standing.held),
+        }
+
     def has_room(self, call: Call) -> bool:
         """Return whether a call would find room now."""
         if self._desk is None:
@@ -111,14 +123,14 @@ class Till:
             self._watch.had_room()
         return reservation_of(call, claim, now=now)
 
-    def spend(self, hold_id: str, pico: int) -> bool:
-        """Replace a hold by what was spent; return whether that was new to the ledger."""
+    def spend(self, hold_id: str, pico: int) -> Standing:
+        """Replace a hold by what was spent; return what counts now, and whether that was new."""
         if self._desk is None:
             standing = self._ledger.settle(self._scope, hold_id, pico, now=self._clock.now())
         else:
             standing = self._desk.settle(hold_id, pico)
         self._watch.spent(standing)
-        return standing.is_done
+        return standing
 
     def forfeit(self, hold_id: str) -> bool:
         """Count a hold as spent in full; return whether that was new to the ledger."""

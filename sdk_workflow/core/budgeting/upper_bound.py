@@ -70,7 +70,7 @@ class Quote:
             bytes, with 2 % and 64 tokens on top, and as true as that count.
 
     Raises:
-        UsageError: If that is no count.
+        UsageError: If that is no count, or the call's `max_tokens` is none.
 
     Example:
         >>> from datetime import date
@@ -99,7 +99,7 @@ class Quote:
         self.prompt_tokens = prompt_bound(call, 0 if model is None else model.context_window)
         if counted_prompt_tokens is not None:
             self.prompt_tokens = min(self.prompt_tokens, _with_margin(counted_prompt_tokens))
-        self.max_tokens = max(call.max_tokens, 0)
+        self.max_tokens = _checked_cap(call.max_tokens)
         self.least_tokens = _least_tokens(call)
         tomorrow = day + timedelta(days=1)  # the request may reach the API after midnight
         later = catalog.get(call.model, at=tomorrow)
@@ -210,6 +210,14 @@ def _with_margin(counted: int) -> int:
             hint="Pass what count_tokens has said.",
         )
     return counted + counted * _COUNT_MARGIN_PERCENT // 100 + _COUNT_MARGIN
+
+
+def _checked_cap(max_tokens: object) -> int:
+    if type(max_tokens) is not int or max_tokens < 0:
+        raise UsageError(
+            f"max_tokens={max_tokens!r} caps nothing.", hint="Give a whole number from 0 on."
+        )
+    return max_tokens
 
 
 def _least_tokens(call: Call) -> int:

@@ -6,6 +6,7 @@ import json
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
+from sdk_workflow._internal.counting import count_of
 from sdk_workflow.core.csv_text import csv_text
 from sdk_workflow.exceptions import UsageError
 
@@ -56,15 +57,17 @@ def summary_text(analytics: TokenAnalytics) -> str:
     """Return what was used, what for, and how full the context window is."""
     totals, context_pct = analytics["totals"], analytics["context_usage_pct"]
     whole, written = totals["total_tokens"], totals["output_tokens"]
-    lines = [f"{totals['calls']:,} calls, {whole:,} tokens, {written:,} of them by the model"]
+    calls, tokens = count_of(totals["calls"], "call"), count_of(whole, "token")
+    lines = [f"{calls}, {tokens}, {written:,} of them by the model"]
     if totals["calls"]:
         average, trend = analytics["average_tokens"], analytics["trend_tokens_per_call"]
         lines.append(f"{average:,.0f} tokens a call, {trend:+,.0f} from one to the next")
     if context_pct is not None:
         lines.append(f"Context window: {context_pct:.1f} % full")
     if analytics["saved_calls"]:
-        calls, tokens = analytics["saved_calls"], analytics["saved_tokens"]
-        lines.append(f"Answered by response caches: {calls:,} calls, {tokens:,} tokens saved")
+        calls = count_of(analytics["saved_calls"], "call")
+        tokens = count_of(analytics["saved_tokens"], "token")
+        lines.append(f"Answered by response caches: {calls}, {tokens} saved")
     groups = {"model": analytics["by_model"], "operation": analytics["by_operation"]}
     for title, names in groups.items():
         parts = [f"{name} {names[name]['total_tokens']:,}" for name in names]
