@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sdk_workflow.core.agent_client import AgentClientManager as AgentClientManager
     from sdk_workflow.core.cache import PromptCacheOptimizer as PromptCacheOptimizer
     from sdk_workflow.core.cache_manager import CacheManager as CacheManager
+    from sdk_workflow.core.logging import StructuredLogger as StructuredLogger
     from sdk_workflow.core.lru_cache import LRUCache as LRUCache
     from sdk_workflow.core.metrics import MetricsEngine as MetricsEngine
     from sdk_workflow.core.performance import PerformanceTracer as PerformanceTracer
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     from sdk_workflow.core.profiling import Profiler as Profiler
     from sdk_workflow.core.semantic_cache import SemanticCache as SemanticCache
     from sdk_workflow.exceptions import SdkWorkflowError as SdkWorkflowError
+    from sdk_workflow.managers.checkpoint_manager import CheckpointManager as CheckpointManager
+    from sdk_workflow.managers.cost_manager import CostManager as CostManager
+    from sdk_workflow.managers.session_manager import SessionManager as SessionManager
+    from sdk_workflow.managers.token_manager import TokenManager as TokenManager
     from sdk_workflow.runtime import Runtime as Runtime
     from sdk_workflow.runtime import build_runtime as build_runtime
     from sdk_workflow.runtime import open_session as open_session
@@ -47,6 +52,8 @@ _SOURCES = {
     "AgentSession": "sdk_workflow.agent.session",
     "CacheManager": "sdk_workflow.core.cache_manager",
     "Call": "sdk_workflow.types",
+    "CheckpointManager": "sdk_workflow.managers.checkpoint_manager",
+    "CostManager": "sdk_workflow.managers.cost_manager",
     "LRUCache": "sdk_workflow.core.lru_cache",
     "MetricsEngine": "sdk_workflow.core.metrics",
     "ModelCatalog": "sdk_workflow.config.models",
@@ -60,8 +67,11 @@ _SOURCES = {
     "Runtime": "sdk_workflow.runtime",
     "SdkWorkflowError": "sdk_workflow.exceptions",
     "SemanticCache": "sdk_workflow.core.semantic_cache",
+    "SessionManager": "sdk_workflow.managers.session_manager",
     "SessionState": "sdk_workflow.agent.state",
     "Settings": "sdk_workflow.config.settings",
+    "StructuredLogger": "sdk_workflow.core.logging",
+    "TokenManager": "sdk_workflow.managers.token_manager",
     "Tool": "sdk_workflow.tools.registry",
     "Usage": "sdk_workflow.types",
     "build_runtime": "sdk_workflow.runtime",

@@ -24,6 +24,7 @@ __all__ = [
     "FallbackUsed",
     "ModelCallFailed",
     "ModelCallFinished",
+    "ModelCallStarted",
     "PrefixMoved",
     "RunFailed",
     "RunFinished",
@@ -67,6 +68,16 @@ class TextDelta(Event):
     """A piece of the model's text arrived."""
 
     text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCallStarted(Event):
+    """A call to the model is about to go through the client, whoever will answer it.
+
+    One `ModelCallFinished` or `ModelCallFailed` follows.
+    """
+
+    call: Call
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

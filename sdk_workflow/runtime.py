@@ -7,26 +7,27 @@ from __future__ import annotations
 
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
 from sdk_workflow._internal.clock import SystemClock
 from sdk_workflow._internal.portal import Portal
 from sdk_workflow._internal.sinks import SinkSet
-from sdk_workflow._internal.suggest import did_you_mean
 from sdk_workflow.agent.options import RunOptions
 from sdk_workflow.agent.session import AgentSession
 from sdk_workflow.config.model_names import check_models
 from sdk_workflow.config.models import default_catalog
 from sdk_workflow.core.metrics import MetricsEngine
 from sdk_workflow.core.performance import PerformanceTracer
-from sdk_workflow.exceptions import ConfigError, UsageError
 from sdk_workflow.tools.lazy_sandbox import LazySandbox
+from sdk_workflow.wiring.backends import Backend, choose_backend
 from sdk_workflow.wiring.budgets import Allowance
 from sdk_workflow.wiring.caches import close_cache, make_cache
 from sdk_workflow.wiring.client import make_client
 from sdk_workflow.wiring.given import given_settings
+from sdk_workflow.wiring.instruments import Instruments
 from sdk_workflow.wiring.layers import LayerParts
 from sdk_workflow.wiring.managers import Managers
+from sdk_workflow.wiring.observing import Observed, make_feed, tell_loop
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -37,12 +38,15 @@ if TYPE_CHECKING:
     from sdk_workflow.config.settings import Settings
     from sdk_workflow.core.agent_client import AgentClientManager
     from sdk_workflow.core.cache_manager import CacheManager
+    from sdk_workflow.core.logging import StructuredLogger
+    from sdk_workflow.core.profiling import Profiler
     from sdk_workflow.core.token_counter import CalibratingTokenCounter
     from sdk_workflow.events import EventSink
     from sdk_workflow.managers.checkpoint_manager import CheckpointManager
     from sdk_workflow.managers.cost_manager import CostManager
     from sdk_workflow.managers.session_manager import SessionManager
     from sdk_workflow.managers.token_manager import TokenManager
+    from sdk_workflow.monitor.feed import RunFeed
     from sdk_workflow.protocols import Clock
     from sdk_workflow.types import RunResult
 
@@ -55,8 +59,6 @@ __all__ = [
     "run",
     "run_sync",
 ]
-
-Backend = Literal["auto", "anthropic", "simulator"]
 
 _SESSION_OPTIONS = (
     "working_directory",
@@ -82,6 +84,8 @@ class Runtime:
         metrics: Counts what happens to every call and session.
         clock: Where times come from.
         managers: Makes the managers below when they are first needed.
+        instruments: Makes the logger and the profiler when they are first needed.
+        feed: Shows all of this to `sdk_workflow monitor`; None with `monitor=False`.
     """
 
     settings: Settings
@@ -93,6 +97,8 @@ class Runtime:
     metrics: MetricsEngine
     clock: Clock
     managers: Managers
+    instruments: Instruments
+    feed: RunFeed | None = None
 
     @property
     def tokens(self) -> TokenManager:
@@ -118,6 +124,16 @@ class Runtime:
     def token_counter(self) -> CalibratingTokenCounter:
         """Estimates the size of prompts, and learns from every reply."""
         return self.managers.token_counter
+
+    @property
+    def logger(self) -> StructuredLogger:
+        """Writes JSON lines to the state folder, with the ids of the ambient span."""
+        return self.instruments.logger
+
+    @property
+    def profiler(self) -> Profiler:
+        """Finds out where CPU time goes between its start and its stop."""
+        return self.instruments.profiler
 
     def session(self, **options: Any) -> AgentSession:
         """Open a conversation.
@@ -176,7 +192,8 @@ class Runtime:
             "tracer": self.tracer,
             "clock": self.clock,
         }
-        sinks = (*options.pop("sinks", ()), self.metrics.on_event)
+        feed = () if self.feed is None else (self.feed.on_event,)
+        sinks = (*options.pop("sinks", ()), self.metrics.on_event, *feed)
         return AgentSession(self.client, sinks=sinks, **{**defaults, **options})
 
     async def close(self) -> None:
@@ -188,7 +205,10 @@ class Runtime:
         try:
             await self.client.close()
         finally:
+            if self.feed is not None:
+                self.feed.close()
             self.managers.close()
+            self.instruments.close()
             if self.cache is not None:
                 close_cache(self.cache, self.settings.cache_dir)
 
@@ -247,33 +267,6 @@ def build_runtime(
         allowance=Allowance(max_cost_usd, cost_scope),
     )
     return _wired(settings, chosen, managers, watching, clock, catalog, tracer)
-
-
-def choose_backend(
-    settings: Settings, backend: Backend = "auto"
-) -> Literal["anthropic", "simulator"]:
-    """Return who answers.
-
-    Raises:
-        UsageError: If there is no such backend.
-        ConfigError: If the API is to answer and there are no credentials.
-    """
-    backends = get_args(Backend)
-    if backend not in backends:
-        raise UsageError(
-            f"There is no backend {backend!r}.",
-            code="unknown_backend",
-            hint=did_you_mean(str(backend), backends) or f"Choose one of {', '.join(backends)}.",
-        )
-    if backend == "simulator":
-        return "simulator"
-    if settings.api_key is None and settings.auth_token is None:
-        raise ConfigError(
-            "No API key is set.",
-            code="api_key_missing",
-            hint="Set ANTHROPIC_API_KEY, or choose backend='simulator' to try without a key.",
-        )
-    return "anthropic"
 
 
 async def run(prompt: str, **options: Any) -> RunResult:
@@ -341,9 +334,23 @@ def _wired(  # noqa: PLR0917 - the parts of a runtime, in the order of its attri
     tracer: PerformanceTracer | None,
 ) -> Runtime:
     cache = make_cache(settings, backend, clock, catalog)
-    metrics = MetricsEngine(clock=clock)
+    tracer = tracer or PerformanceTracer(clock=clock)
+    metrics = MetricsEngine(clock=clock, on_loop=lambda loop: tell_loop(feed, loop))
+    feed = make_feed(
+        Observed(
+            settings=settings,
+            backend=backend,
+            clock=clock,
+            catalog=catalog,
+            metrics=metrics,
+            tracer=tracer,
+            managers=managers,
+        )
+    )
     watching.add(metrics.on_event)
     watching.add(managers.on_event)
+    if feed is not None:
+        watching.add(feed.on_event)
     parts = LayerParts(
         settings=settings,
         backend=backend,
@@ -358,9 +365,11 @@ def _wired(  # noqa: PLR0917 - the parts of a runtime, in the order of its attri
         backend=backend,
         client=make_client(parts),
         catalog=catalog,
-        tracer=tracer or PerformanceTracer(clock=clock),
+        tracer=tracer,
         cache=cache,
         metrics=metrics,
         clock=clock,
         managers=managers,
+        instruments=Instruments(settings, clock),
+        feed=feed,
     )

@@ -7,7 +7,7 @@ import pytest
 
 from sdk_workflow._internal.clock import VirtualClock
 from sdk_workflow.core.agent_client import AgentClientManager
-from sdk_workflow.events import ModelCallFailed, ModelCallFinished
+from sdk_workflow.events import ModelCallFailed, ModelCallFinished, ModelCallStarted
 from sdk_workflow.exceptions import DeadlineExceeded, LLMError, OverloadedError, UsageError
 from sdk_workflow.types import Call
 from tests.scripted import ScriptedTransport, text_reply
@@ -76,9 +76,23 @@ async def test_finished_call_is_shown_to_the_sinks_with_its_duration() -> None:
     client = AgentClientManager(ScriptedTransport(slow), sinks=(events.append,), clock=clock)
     await client.create(CALL)
 
-    (event,) = events
+    started, event = events
+    assert isinstance(started, ModelCallStarted)
+    assert started.call is CALL
     assert isinstance(event, ModelCallFinished)
     assert (event.reply.text, event.duration_ms) == ("done", 250.0)
+
+
+async def test_a_call_that_a_cache_answers_is_shown_as_started_too() -> None:
+    events = new_events()
+
+    async def answer(_call: Call, _proceed: Proceed) -> Reply:
+        return text_reply("from a cache")
+
+    client = AgentClientManager(ScriptedTransport(), middleware=(answer,), sinks=(events.append,))
+    await client.create(CALL)
+
+    assert [type(event) for event in events] == [ModelCallStarted, ModelCallFinished]
 
 
 async def test_typed_error_passes_unchanged_and_is_shown_to_the_sinks() -> None:
@@ -89,8 +103,9 @@ async def test_typed_error_passes_unchanged_and_is_shown_to_the_sinks() -> None:
         await client.create(CALL)
 
     assert caught.value is error
-    assert isinstance(events[0], ModelCallFailed)
-    assert events[0].error is error
+    assert isinstance(events[0], ModelCallStarted)
+    assert isinstance(events[1], ModelCallFailed)
+    assert events[1].error is error
 
 
 @pytest.mark.parametrize(

@@ -527,11 +527,11 @@ def test_runs_and_their_tools_are_in_flight_until_they_end(
 ) -> None:
     started = ToolStarted(session_id="session-1", tool_call=ToolCall(id="t", name="read", input={}))
     feed(metrics, RunStarted(session_id="session-1", text="", model=MODEL), started, started)
-    assert metrics.get_summary()["in_flight"] == {"runs": 1, "tools": 2}
+    assert metrics.get_summary()["in_flight"] == {"calls": 0, "runs": 1, "tools": 2}
     feed(metrics, tool_ended())
-    assert metrics.get_summary()["in_flight"] == {"runs": 1, "tools": 1}
+    assert metrics.get_summary()["in_flight"] == {"calls": 0, "runs": 1, "tools": 1}
     feed(metrics, end)
-    assert metrics.get_summary()["in_flight"] == {"runs": 0, "tools": 0}
+    assert metrics.get_summary()["in_flight"] == {"calls": 0, "runs": 0, "tools": 0}
 
 
 @pytest.mark.anyio
@@ -554,8 +554,8 @@ async def test_a_session_feeds_the_engine_as_a_sink() -> None:
     session = AgentSession(client, model="haiku", tools=[echo], sinks=[metrics.on_event])
     await session.message("Hello")
     summary = metrics.get_summary()
-    assert seen == [{"runs": 1, "tools": 1}]
-    assert summary["in_flight"] == {"runs": 0, "tools": 0}
+    assert seen == [{"calls": 0, "runs": 1, "tools": 1}]
+    assert summary["in_flight"] == {"calls": 0, "runs": 0, "tools": 0}
     assert summary["windows"]["total"]["requests"] == 2
     assert summary["windows"]["total"]["input_tokens"] == 200
     assert summary["tools"]["echo"]["calls"] == 1

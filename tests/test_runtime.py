@@ -171,6 +171,8 @@ def test_a_runtime_is_a_frozen_record() -> None:
     assert {item.name for item in dataclasses.fields(Runtime)} == {
         *("settings", "backend", "client", "catalog", "tracer", "cache", "metrics", "clock"),
         "managers",
+        "instruments",
+        "feed",
     }
 
 
@@ -386,3 +388,26 @@ async def test_a_session_that_cannot_be_opened_closes_its_runtime(
 async def _open(**options: Any) -> RunResult:
     async with open_session(backend="simulator", **options) as session:
         return await session.message("Hello")
+
+
+@pytest.mark.anyio
+async def test_logger_of_a_runtime_writes_into_its_state_folder_and_masks_its_key(
+    tmp_path: Path,
+) -> None:
+    settings = Settings(home=tmp_path, api_key="plain-looking-words-of-a-key", log_level="debug")
+    async with build_runtime(settings, backend="simulator") as runtime:
+        assert not (tmp_path / "logs").exists()
+        runtime.logger.debug("asked with plain-looking-words-of-a-key", step=1)
+        assert runtime.logger is runtime.logger
+    written = (tmp_path / "logs" / "sdk_workflow.jsonl").read_text()
+    assert '"step":1' in written.replace(" ", "")
+    assert "plain-looking-words-of-a-key" not in written
+
+
+@pytest.mark.anyio
+async def test_profiler_of_a_runtime_is_one_and_can_be_started(tmp_path: Path) -> None:
+    async with build_runtime(Settings(home=tmp_path), backend="simulator") as runtime:
+        with runtime.profiler as profiler:
+            pass
+        assert runtime.profiler is profiler
+        assert profiler.report.memory is None

@@ -30,7 +30,9 @@ def runtime_of(home: Path, **settings: Any) -> Runtime:
 
 
 def files_of(home: Path) -> list[Path]:
-    return list(home.rglob("*"))
+    """Return what is kept; the monitor's own folder is no part of a session."""
+    run = home / "run"
+    return [path for path in home.rglob("*") if run not in {path, *path.parents}]
 
 
 @pytest.mark.parametrize("options", [{}, {"journal": False}, {"journal": None}])

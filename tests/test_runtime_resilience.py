@@ -14,6 +14,7 @@ from sdk_workflow.events import (
     FallbackUsed,
     ModelCallFailed,
     ModelCallFinished,
+    ModelCallStarted,
     TextDelta,
 )
 from sdk_workflow.exceptions import (
@@ -112,7 +113,12 @@ async def test_the_other_models_are_asked_under_their_ids(scripted: ScriptedTran
         "claude-sonnet-5-5",
         "my-own-model",
     ]
-    assert [type(event) for event in events] == [FallbackUsed, FallbackUsed, ModelCallFinished]
+    assert [type(event) for event in events] == [
+        ModelCallStarted,
+        FallbackUsed,
+        FallbackUsed,
+        ModelCallFinished,
+    ]
 
 
 async def test_another_model_is_asked_after_all_retries_of_the_first(
@@ -164,7 +170,13 @@ async def test_who_looks_on_sees_what_happens_to_calls(scripted: ScriptedTranspo
     runtime = wired(max_retries=0, sinks=[events.append])
     with pytest.raises(OverloadedError):
         await runtime.client.create(CALL)
-    assert [type(event) for event in events] == [CallRetried, ModelCallFinished, ModelCallFailed]
+    assert [type(event) for event in events] == [
+        ModelCallStarted,
+        CallRetried,
+        ModelCallFinished,
+        ModelCallStarted,
+        ModelCallFailed,
+    ]
 
 
 async def test_the_sinks_of_a_single_session_see_its_calls_as_well() -> None:

@@ -75,6 +75,8 @@ def test_defaults_hold_when_nothing_is_set(project: Project) -> None:
         "budget_soft_usd": None,
         "budget_scope": "default",
         "on_exhausted": "wait",
+        "monitor": True,
+        "log_level": "INFO",
         "embedding_model": "auto",
         "sandbox": "required",
         "api_key": None,

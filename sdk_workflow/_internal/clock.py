@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from sdk_workflow.protocols import Clock
 
-__all__ = ["SystemClock", "VirtualClock", "utc_day"]
+__all__ = ["SystemClock", "VirtualClock", "utc_day", "utc_text"]
 
 
 class SystemClock:
@@ -90,3 +90,16 @@ def utc_day(clock: Clock) -> date:
     from datetime import datetime, timezone
 
     return datetime.fromtimestamp(clock.now(), tz=timezone.utc).date()
+
+
+def utc_text(seconds: float) -> str:
+    """Return seconds since the Unix epoch as UTC, ISO 8601, with milliseconds.
+
+    Example:
+        >>> utc_text(1_795_248_000.25)
+        '2026-11-21T08:00:00.250Z'
+    """
+    from datetime import datetime, timezone
+
+    moment = datetime.fromtimestamp(seconds, tz=timezone.utc)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -99,6 +99,9 @@ class Settings(BaseSettings):
     call that finds no room waits where that can help, is refused at once (`on_exhausted="reject"`),
     or gets fewer output tokens ("clamp").
 
+    `monitor` lets `sdk_workflow monitor` see what a process does, by files in the state folder.
+    `log_level` is the least level that `Runtime.logger` writes.
+
     Example:
         >>> settings = Settings(model="claude-haiku-5-5", api_key="sk-ant-not-a-real-key")
         >>> settings.model, settings.max_turns, settings.api_key
@@ -163,6 +166,12 @@ class Settings(BaseSettings):
         Literal["wait", "reject", "clamp"], Field(description="wait, reject or clamp")
     ] = "wait"
     embedding_model: Annotated[Name, Field(description="auto, or the folder of a model")] = "auto"
+    monitor: Annotated[bool, Field(description="true or false")] = True
+    log_level: Annotated[
+        Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"],
+        BeforeValidator(lambda level: level.upper() if isinstance(level, str) else level),
+        Field(description="DEBUG, INFO, WARNING, ERROR or CRITICAL"),
+    ] = "INFO"
     sandbox: Annotated[Literal["required", "off"], Field(description="required or off")] = (
         "required"
     )

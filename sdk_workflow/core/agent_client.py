@@ -13,7 +13,7 @@ from sdk_workflow._internal.clock import SystemClock
 from sdk_workflow._internal.pipeline import compose
 from sdk_workflow._internal.sinks import SinkSet
 from sdk_workflow._internal.task_stream import TaskStream
-from sdk_workflow.events import ModelCallFailed, ModelCallFinished
+from sdk_workflow.events import ModelCallFailed, ModelCallFinished, ModelCallStarted
 from sdk_workflow.exceptions import DeadlineExceeded, LLMError, SdkWorkflowError, UsageError
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class AgentClientManager:
         transport: The way to the model; closed together with the client.
         middleware: The layers around each call, the first outermost.
         counting: The layers around each count of a prompt, the first outermost.
-        sinks: Who sees `ModelCallFinished` and `ModelCallFailed`.
+        sinks: Who sees `ModelCallStarted`, `ModelCallFinished` and `ModelCallFailed`.
         clock: Where durations come from; the machine's clock by default.
 
     Example:
@@ -81,6 +81,7 @@ class AgentClientManager:
             SdkWorkflowError: Whatever went wrong, typed; the original error is its cause.
         """
         self._check_open()
+        self._sinks.emit(ModelCallStarted(session_id=call.session_id, call=call))
         started = self._clock.monotonic()
         try:
             reply = await self._chain(call)

@@ -187,6 +187,13 @@ class PerformanceTracer:
         """Return the spans that are kept, in the order in which they finished."""
         return list(self._finished.copy())
 
+    def latest_spans(self, limit: int = 50) -> list[dict[str, Any]]:
+        """Return the spans that finished last as plain rows, the oldest of them first."""
+        from sdk_workflow.core.span_rows import latest_of, span_row
+
+        found = latest_of(self._finished, limit)
+        return [span_row(span, offset_ns=self._offset_ns) for span in found]
+
     def get_span_summary(self, span_id: str) -> SpanSummary:
         """Return what is known of a span, running or finished.
 

@@ -74,6 +74,12 @@ class Managers:
         return self.budgets.costs
 
     @property
+    def made_costs(self) -> CostManager | None:
+        """The cost manager, where somebody has needed it already: it is not made for those who watch."""
+        found: CostManager | None = vars(self.budgets).get("costs")
+        return found
+
+    @property
     def tokens(self) -> TokenManager:
         """Counts the tokens of every call."""
         self._catch_up()

@@ -164,10 +164,11 @@ class Program:
     def files(self) -> list[str]:
         """Return the names of everything in the project, the state folder and the home.
 
-        The sessions that each run keeps in the state folder, and their catalogue, are left out.
+        The sessions that each run keeps in the state folder, their catalogue, and what the monitor
+        reads are left out.
         """
         roots = (self.folder, self.state, self.home)
-        names = ("sessions", "catalog.sqlite", "catalog.lock", "catalog.unfinished")
+        names = ("sessions", "catalog.sqlite", "catalog.lock", "catalog.unfinished", "run")
         kept = {self.state / name for name in names}
         return sorted(
             str(path.relative_to(self.folder.parent))

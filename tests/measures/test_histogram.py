@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sdk_workflow.core.measures.histogram import Histogram
 from sdk_workflow.exceptions import UsageError
@@ -45,3 +47,29 @@ def test_a_width_that_is_no_power_of_two_is_refused(width: int) -> None:
 def test_histograms_of_other_widths_are_not_merged() -> None:
     with pytest.raises(UsageError, match="Buckets of 32 and 128 to the octave"):
         Histogram(128).merge(Histogram(32))
+
+
+@given(st.lists(st.lists(st.integers(0, 2**40), max_size=20), max_size=5))
+def test_merging_many_at_once_is_merging_them_one_by_one(parts: list[list[int]]) -> None:
+    histograms = []
+    for part in parts:
+        histograms.append(Histogram())
+        for value in part:
+            histograms[-1].observe(value)
+    one_by_one, at_once = Histogram(), Histogram()
+    for each in (one_by_one, at_once):
+        each.observe(7)
+    for histogram in histograms:
+        one_by_one.merge(histogram)
+    at_once.merge_all(histograms)
+    shares = (0.0, 0.5, 1.0)
+    assert at_once.quantiles(shares) == one_by_one.quantiles(shares)
+    assert (at_once.count, at_once.total) == (one_by_one.count, one_by_one.total)
+
+
+def test_merging_many_of_which_one_does_not_fit_adds_nothing() -> None:
+    whole, fitting = Histogram(), Histogram()
+    fitting.observe(5)
+    with pytest.raises(UsageError, match="do not add up"):
+        whole.merge_all([fitting, Histogram(32)])
+    assert whole.count == whole.total == 0

@@ -1,6 +1,11 @@
-"""Which runs have begun and not ended, and how many tools they have under way."""
+"""Which runs have begun and not ended, how many tools they have under way, and how many calls are."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sdk_workflow.core.measures.records import InFlightSummary
 
 __all__ = ["InFlight"]
 
@@ -13,6 +18,9 @@ class InFlight:
 
     A cancelled tool never tells that it has finished: the end of its run ends it too.
 
+    Attributes:
+        calls: How many calls to the model are under way, whoever makes them.
+
     Example:
         >>> under_way = InFlight()
         >>> under_way.begin_run("s1")
@@ -24,10 +32,20 @@ class InFlight:
         (0, 0)
     """
 
-    __slots__ = ("_open_tools",)
+    __slots__ = ("_open_tools", "calls")
 
     def __init__(self) -> None:
         self._open_tools: dict[str | None, int] = {}
+        self.calls = 0
+
+    def end_call(self) -> None:
+        """Note the end of a call; one whose start was never told changes nothing."""
+        if self.calls:
+            self.calls -= 1
+
+    def summary(self) -> InFlightSummary:
+        """Return all three counts."""
+        return {"calls": self.calls, "runs": self.runs, "tools": self.tools}
 
     @property
     def runs(self) -> int:

@@ -40,6 +40,7 @@ def to_prometheus(state: MetricsState, in_flight: InFlightSummary, *, uptime_sec
             "in_flight",
             "Runs and tools under way.",
             [
+                ((("kind", "call"),), in_flight["calls"]),
                 ((("kind", "run"),), in_flight["runs"]),
                 ((("kind", "tool"),), in_flight["tools"]),
             ],

@@ -150,8 +150,9 @@ class BudgetSummary(TypedDict):
 
 
 class InFlightSummary(TypedDict):
-    """What is under way."""
+    """What is under way; `calls` are those to the model."""
 
+    calls: int
     runs: int
     tools: int
 

@@ -48,6 +48,7 @@ MILLI = 1000
 
 # Labels with few values of their own, such as reasons and codes: some come from applications.
 _REASONS = 50
+_MAX_MESSAGE = 1000  # characters; secrets are taken out before it is cut for showing
 _counts = partial(Labelled, Count, limit=_REASONS)
 
 
@@ -113,15 +114,26 @@ class RunSums(Sums):
 
 @dataclass(slots=True)
 class ErrorSums(Sums):
-    """The errors of one type; `last_at` is in seconds since the Unix epoch."""
+    """The errors of one type; `last_at` is in seconds since the Unix epoch.
+
+    `last` is the text of the latest one, secrets and all: no summary shows it.
+    """
 
     count: int = 0
     last_at: float = 0.0
+    last: str = ""
+
+    def note(self, error: BaseException, wall_time: float) -> None:
+        """Add one error."""
+        self.count += 1
+        self.last_at = wall_time
+        self.last = str(error)[:_MAX_MESSAGE]
 
     def merge(self, other: ErrorSums) -> None:
-        """Add another one's count, and keep the later time."""
+        """Add another one's count, and keep the later error."""
         self.count += other.count
-        self.last_at = max(self.last_at, other.last_at)
+        if other.last_at >= self.last_at:
+            self.last_at, self.last = other.last_at, other.last
 
 
 @dataclass(slots=True)
@@ -231,9 +243,7 @@ class MetricsState(Sums):
                 sums.latency.observe(latency)
         if is_error:
             self.operations.of(event.call.operation).observe(latency)
-            errors = self.errors.of(_error_type(event.error))
-            errors.count += 1
-            errors.last_at = wall_time
+            self.errors.of(_error_type(event.error)).note(event.error, wall_time)
 
     def note_retry(self, event: CallRetried) -> None:
         """Add an attempt that failed and was made again."""

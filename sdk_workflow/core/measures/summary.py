@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
+from sdk_workflow._internal.clock import utc_text
 from sdk_workflow.core.measures.state import MILLI
 from sdk_workflow.core.measures.windows import WINDOWS
 
@@ -57,7 +57,7 @@ def summarize(
     errors = state.errors.by_label()
     return {
         "schema": _SCHEMA,
-        "taken_at": _iso(wall_time),
+        "taken_at": utc_text(wall_time),
         "uptime_seconds": uptime,
         "in_flight": in_flight,
         "windows": {**windows, "total": _window(state.total, max(uptime, 1.0))},
@@ -73,7 +73,7 @@ def summarize(
         "caches": {name: _cache_tier(sums) for name, sums in state.caches.by_label()},
         "prompt_cache": _prompt_cache(state),
         "errors": {
-            name: {"count": sums.count, "last_at": _iso(sums.last_at)} for name, sums in errors
+            name: {"count": sums.count, "last_at": utc_text(sums.last_at)} for name, sums in errors
         },
         "last_error": max(errors, key=lambda item: item[1].last_at)[0] if errors else None,
         "retries": {
@@ -202,8 +202,3 @@ def _budget(sums: BudgetSums) -> BudgetSummary:
 
 def _counts(series: Labelled[Count]) -> dict[str, int]:
     return {label: item.count for label, item in series.by_label()}
-
-
-def _iso(wall_time: float) -> str:
-    moment = datetime.fromtimestamp(wall_time, tz=timezone.utc)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
