@@ -334,7 +334,7 @@ def _wired(  # noqa: PLR0917 - the parts of a runtime, in the order of its attri
     tracer: PerformanceTracer | None,
 ) -> Runtime:
     cache = make_cache(settings, backend, clock, catalog)
-    tracer = tracer or PerformanceTracer(clock=clock)
+    tracer = tracer or PerformanceTracer(clock=clock, open_telemetry="bridge")
     metrics = MetricsEngine(clock=clock, on_loop=lambda loop: tell_loop(feed, loop))
     feed = make_feed(
         Observed(

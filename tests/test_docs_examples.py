@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.architecture.source_tree import PROJECT, package_files
+from tests.architecture.source_tree import PROJECT, importable_modules
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,9 +80,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize(
-    "name", [file.module for file in package_files() if "__main__" not in file.module]
-)
+@pytest.mark.parametrize("name", importable_modules())
 @pytest.mark.usefixtures("folder")
 def test_the_examples_of_a_module_run(name: str) -> None:
     module = importlib.import_module(name)
@@ -91,10 +89,9 @@ def test_the_examples_of_a_module_run(name: str) -> None:
 
 def test_there_are_examples_in_the_docstrings() -> None:
     finder, count = doctest.DocTestFinder(exclude_empty=True), 0
-    for file in package_files():
-        if "__main__" not in file.module:
-            found = finder.find(importlib.import_module(file.module))
-            count += sum(bool(test.examples) for test in found)
+    for name in importable_modules():
+        found = finder.find(importlib.import_module(name))
+        count += sum(bool(test.examples) for test in found)
     assert count > 40
 
 

@@ -4,13 +4,13 @@ import asyncio
 import contextvars
 import gc
 import inspect
+import itertools
 import json
 import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sdk_workflow._internal import tracing
 from sdk_workflow._internal.clock import VirtualClock
 from sdk_workflow._internal.tracing import (
     NOOP_SPAN,
@@ -19,6 +19,7 @@ from sdk_workflow._internal.tracing import (
     ambient_span,
     current_span,
     held_span,
+    note_event,
     trace_span,
 )
 from sdk_workflow.core.lanes import assign_lanes
@@ -35,17 +36,20 @@ def tracer() -> PerformanceTracer:
     return PerformanceTracer(clock=VirtualClock(start=1_800_000_000.0))
 
 
+class TickingClock(VirtualClock):
+    """Every look at it takes one millisecond."""
+
+    def __init__(self) -> None:
+        super().__init__(start=1_800_000_000.0)
+        self._looks = itertools.count(1)
+
+    def monotonic(self) -> float:
+        return next(self._looks) / 1000
+
+
 @pytest.fixture
-def ticks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let every look at the performance counter take one millisecond."""
-    now = [0]
-
-    def tick() -> int:
-        now[0] += 1_000_000
-        return now[0]
-
-    monkeypatch.setattr(tracing, "perf_counter_ns", tick)
-    monkeypatch.setattr("sdk_workflow.core.performance.perf_counter_ns", lambda: now[0])
+def ticking() -> PerformanceTracer:
+    return PerformanceTracer(clock=TickingClock())
 
 
 def parents(tracer: PerformanceTracer) -> dict[str, str | None]:
@@ -442,9 +446,8 @@ def test_metric_outside_any_span_is_kept_as_a_span(tracer: PerformanceTracer) ->
     assert plain_attributes(span.attributes)["sdk_workflow.metric.value"] == 12
 
 
-@pytest.mark.usefixtures("ticks")
-def test_summary_tells_what_is_known_of_a_finished_span() -> None:
-    tracer = PerformanceTracer(clock=VirtualClock(start=1_800_000_000.0))
+def test_summary_tells_what_is_known_of_a_finished_span(ticking: PerformanceTracer) -> None:
+    tracer = ticking
     run = tracer.start_span("run")
     with tracer.span("call", parent=run, model="m") as call:
         call.add_event("first_chunk")
@@ -466,14 +469,13 @@ def test_summary_tells_what_is_known_of_a_finished_span() -> None:
     }
 
 
-@pytest.mark.usefixtures("ticks")
-def test_summary_of_a_running_span_counts_its_time_so_far() -> None:
-    tracer = PerformanceTracer()
+def test_summary_of_a_running_span_counts_its_time_so_far(ticking: PerformanceTracer) -> None:
+    tracer = ticking
     run = tracer.start_span("run")
     tracer.start_span("call", parent=run)
     summary = tracer.get_span_summary(run)
     assert (summary["status"], summary["parent_id"]) == ("running", None)
-    assert (summary["duration_ms"], summary["child_count"]) == (1.0, 1)
+    assert (summary["duration_ms"], summary["child_count"]) == (2.0, 1)  # now is a look too
     tracer.end_span(run)
     assert tracer.get_span_summary(run)["status"] == "ok"
 
@@ -513,9 +515,8 @@ def test_export_uses_the_conventions_that_were_asked_for() -> None:
     assert plain_attributes(span.attributes) == {"gen_ai.system": "anthropic"}
 
 
-@pytest.mark.usefixtures("ticks")
-def test_chrome_trace_has_the_fields_that_viewers_need() -> None:
-    tracer = PerformanceTracer(clock=VirtualClock(start=1_800_000_000.0))
+def test_chrome_trace_has_the_fields_that_viewers_need(ticking: PerformanceTracer) -> None:
+    tracer = ticking
     record_two_traces(tracer)
     trace = json.loads(tracer.export_traces("chrome"))
     complete = [event for event in trace["traceEvents"] if event["ph"] == "X"]
@@ -532,7 +533,8 @@ def test_chrome_trace_has_the_fields_that_viewers_need() -> None:
     assert trace["otherData"]["start_unix_nano"] == str(1_800_000_000 * 10**9 + 1_000_000)
 
 
-def test_overlapping_siblings_lie_in_lanes_of_their_own(tracer: PerformanceTracer) -> None:
+def test_overlapping_siblings_lie_in_lanes_of_their_own(ticking: PerformanceTracer) -> None:
+    tracer = ticking
     run = tracer.start_span("run")
     first, second = tracer.start_span("a", run), tracer.start_span("b", run)
     tracer.end_span(first)
@@ -554,9 +556,10 @@ def test_parent_and_child_of_one_instant_share_a_lane(tracer: PerformanceTracer)
     assert [span.name for span in lane] == ["run", "call"]
 
 
-@pytest.mark.usefixtures("ticks")
-def test_speedscope_profile_opens_and_closes_every_span_in_order() -> None:
-    tracer = PerformanceTracer()
+def test_speedscope_profile_opens_and_closes_every_span_in_order(
+    ticking: PerformanceTracer,
+) -> None:
+    tracer = ticking
     record_two_traces(tracer)
     document = json.loads(tracer.export_traces("speedscope"))
     names = [frame["name"] for frame in document["shared"]["frames"]]
@@ -765,6 +768,28 @@ async def test_held_span_is_not_current_for_the_consumer(tracer: PerformanceTrac
 def test_trace_function_on_something_else_is_a_usage_error(target: Any) -> None:
     with pytest.raises(UsageError, match="not a function"):
         trace_function(target)
+
+
+@pytest.mark.anyio
+async def test_traced_functions_without_a_trace_just_run() -> None:
+    @trace_function(name="coroutine")
+    async def wait() -> int:
+        return 1
+
+    @trace_function(name="plain")
+    def plain() -> int:
+        return 2
+
+    assert (await wait(), plain()) == (1, 2)
+    assert ambient_span() is None
+
+
+def test_event_is_noted_on_the_ambient_span_or_nowhere(tracer: PerformanceTracer) -> None:
+    note_event("lost")
+    with tracer.span("run"):
+        note_event("first_token")
+    (span,) = tracer.finished_spans()
+    assert [name for _, name, _ in span.events or ()] == ["first_token"]
 
 
 def test_traced_callable_object_is_named_after_its_class(tracer: PerformanceTracer) -> None:

@@ -202,7 +202,7 @@ async def test_two_runtimes_share_nothing() -> None:
             assert transport_of(one) is not transport_of(two)
             await two.session().message("Hello")
             assert one.tracer.finished_spans() == []
-            assert len(two.tracer.finished_spans()) == 2
+            assert two.tracer.finished_spans()[-1].name == "invoke_agent"
         assert (await one.session().message("Hello")).text
 
 

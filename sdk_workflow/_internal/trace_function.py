@@ -1,9 +1,13 @@
-"""`trace_function`: a span around every call of a function, whatever kind of function it is."""
+"""`trace_function`: a span around every call of a function, whatever kind of function it is.
+
+And `bind`, which carries the ambient span into threads.
+"""
 
 from __future__ import annotations
 
 import functools
 import inspect
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from sdk_workflow._internal.tracing import Span, ambient_span, held_span, swap_ambient, trace_span
@@ -14,7 +18,7 @@ if TYPE_CHECKING:
 
     from sdk_workflow._internal.tracing import Ambient, NoopSpan
 
-__all__ = ["trace_function"]
+__all__ = ["bind", "trace_function"]
 
 FunctionT = TypeVar("FunctionT", bound="Callable[..., Any]")
 
@@ -71,6 +75,29 @@ def trace_function(
     return decorate if function is None else decorate(function)
 
 
+def bind(function: FunctionT) -> FunctionT:
+    """Return `function` tied to the ambient span of now, for threads and executors.
+
+    A new thread starts without context, so what it traces would be lost. The result may run any
+    number of times, in several threads at once.
+
+    Example:
+        >>> from concurrent.futures import ThreadPoolExecutor
+        >>> from sdk_workflow._internal.tracing import current_span
+        >>> from sdk_workflow.core.performance import PerformanceTracer
+        >>> with PerformanceTracer().span("run"), ThreadPoolExecutor() as pool:
+        ...     pool.submit(bind(lambda: current_span().name)).result()
+        'run'
+    """
+    context = copy_context()
+
+    @functools.wraps(function)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        return context.copy().run(function, *args, **kwargs)  # one context cannot run twice at once
+
+    return run  # type: ignore[return-value] # same signature as the function
+
+
 def _wrap(
     function: Callable[..., Any], name: str, attributes: dict[str, Any]
 ) -> Callable[..., Any]:
@@ -81,12 +108,16 @@ def _wrap(
     if inspect.iscoroutinefunction(function):
 
         async def call_async(*args: Any, **kwargs: Any) -> Any:
+            if ambient_span() is None:
+                return await function(*args, **kwargs)
             with trace_span(name, attributes.copy()):
                 return await function(*args, **kwargs)
 
         return call_async
 
     def call(*args: Any, **kwargs: Any) -> Any:
+        if ambient_span() is None:
+            return function(*args, **kwargs)
         with trace_span(name, attributes.copy()):
             return function(*args, **kwargs)
 

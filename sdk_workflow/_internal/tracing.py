@@ -10,16 +10,18 @@ opened in, and a token cannot cross that line; marking spans as done and walking
 from __future__ import annotations
 
 from contextvars import ContextVar
-from time import perf_counter_ns
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
-from sdk_workflow._internal.ids import new_span_id, new_trace_id
+from sdk_workflow._internal.ids import random_bits
 from sdk_workflow.exceptions import SdkWorkflowError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     from typing_extensions import Self
+
+    from sdk_workflow._internal.trace_context import RemoteParent
 
 __all__ = [
     "NOOP_SPAN",
@@ -33,6 +35,7 @@ __all__ = [
     "ambient_span",
     "current_span",
     "held_span",
+    "note_event",
     "swap_ambient",
     "trace_span",
 ]
@@ -41,8 +44,26 @@ SpanEvent = tuple[int, str, dict[str, Any]]
 """When on the performance counter in nanoseconds, what, and facts about it."""
 
 
+_NOT_ENTERED: Final[Any] = object()
+
+
 class SpanRecorder(Protocol):
-    """Where finished spans go."""
+    """Where finished spans go, and whose clock times them.
+
+    Attributes:
+        now_ns: Returns nanoseconds that never go backwards, above 0.
+        record_content: Whether prompts, replies, arguments and results may be noted.
+    """
+
+    @property
+    def now_ns(self) -> Callable[[], int]:
+        """Return what tells the time."""
+        ...
+
+    @property
+    def record_content(self) -> bool:
+        """Whether prompts, replies, arguments and results may be noted."""
+        ...
 
     def record(self, span: Span) -> None:
         """Keep one finished span."""
@@ -58,15 +79,15 @@ class Span:
     Args:
         name: Such as `"execute_tool read"`.
         recorder: Where the finished span goes.
-        parent: The span above it; None opens a new trace.
+        parent: What is above it; None opens a new trace.
         attributes: Facts about the operation, by reference: read at export, not now.
         activate: Whether the span becomes the ambient parent of what runs inside it. A span that
             is held open across a `yield` must not, or the consumer's spans would hang under it.
     """
 
     __slots__ = (
-        "_activate", "attributes", "end_ns", "error", "events", "name", "outer", "parent_id",
-        "recorder", "span_id", "start_ns", "trace_id",
+        "attributes", "end_ns", "error", "events", "name", "outer", "parent_id", "recorder",
+        "span_id", "start_ns", "trace_id",
     )  # fmt: skip
 
     is_sampled: ClassVar[bool] = True
@@ -75,7 +96,7 @@ class Span:
         self,
         name: str,
         recorder: SpanRecorder,
-        parent: Span | None,
+        parent: Span | RemoteParent | None,
         attributes: dict[str, Any],
         *,
         activate: bool = True,
@@ -84,30 +105,46 @@ class Span:
         self.recorder = recorder
         self.attributes = attributes
         if parent is None:
-            self.trace_id: int = new_trace_id()
+            self.trace_id: int = random_bits(128) or 1
             self.parent_id: int = 0
         else:
             self.trace_id = parent.trace_id
             self.parent_id = parent.span_id
-        self.span_id: int = new_span_id()
+        self.span_id: int = random_bits(64) or 1
         self.events: list[SpanEvent] | None = None
         self.error: str | None = None
-        self.outer: Ambient = parent
+        # Saying it here instead of in a slot of its own saves 8 of 420 bytes.
+        self.outer: Ambient = _NOT_ENTERED
+        if not activate:
+            self.outer = parent if isinstance(parent, Span) else None
         self.end_ns = 0
-        self._activate = activate
-        self.start_ns = perf_counter_ns()
+        self.start_ns = recorder.now_ns()
 
     @property
     def is_done(self) -> bool:
         """Whether the span has ended."""
         return self.end_ns != 0
 
+    @property
+    def is_entered(self) -> bool:
+        """Whether the span has become ambient, or never will."""
+        return self.outer is not _NOT_ENTERED
+
+    @property
+    def records_content(self) -> bool:
+        """Whether prompts, replies, arguments and results may be noted on it."""
+        return self.recorder.record_content
+
+    @property
+    def traceparent(self) -> str:
+        """The span as a W3C `traceparent`: what another process takes as the parent of its own."""
+        return f"00-{self.trace_id:032x}-{self.span_id:016x}-01"
+
     def __enter__(self) -> Self:
         """Become the ambient span."""
-        if self._activate:
-            self._activate = False  # entered once, so that the links outwards never form a circle
+        if self.outer is _NOT_ENTERED:  # once, so that the links outwards never form a circle
             self.outer = _running_ambient()
-            _current.set(self)
+            _set_current(self)
         return self
 
     def __exit__(
@@ -135,13 +172,13 @@ class Span:
         """End the span; an exception marks it as failed and goes on."""
         self.__exit__(kind, error, trace)
 
-    def set(self, **attributes: Any) -> None:
+    def set(self, /, **attributes: Any) -> None:
         """Add facts about the operation."""
         self.attributes.update(attributes)
 
-    def add_event(self, name: str, **attributes: Any) -> None:
+    def add_event(self, name: str, /, **attributes: Any) -> None:
         """Note that something happened now, inside the span."""
-        event = (perf_counter_ns(), name, attributes)
+        event = (self.recorder.now_ns(), name, attributes)
         if self.events is None:
             self.events = [event]
         else:
@@ -159,10 +196,11 @@ class Span:
         """Stop the time and hand the span to its recorder; a second call does nothing."""
         if self.end_ns:
             return
-        self.end_ns = perf_counter_ns()
-        if _current.get() is self:
-            _current.set(self.outer)
-        self.recorder.record(self)
+        recorder = self.recorder
+        self.end_ns = recorder.now_ns()
+        if _get_current() is self:
+            _set_current(self.outer)
+        recorder.record(self)
 
 
 class NoopSpan:
@@ -172,6 +210,8 @@ class NoopSpan:
 
     is_sampled: ClassVar[bool] = False
     is_done: ClassVar[bool] = False
+    records_content: ClassVar[bool] = False
+    traceparent: ClassVar[None] = None
     trace_id: ClassVar[int] = 0
     span_id: ClassVar[int] = 0
 
@@ -179,21 +219,31 @@ class NoopSpan:
         """Do nothing."""
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         """Do nothing."""
 
     async def __aenter__(self) -> Self:
         """Do nothing."""
         return self.__enter__()
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         """Do nothing."""
-        self.__exit__()
+        self.__exit__(kind, error, trace)
 
-    def set(self, **attributes: Any) -> None:
+    def set(self, /, **attributes: Any) -> None:
         """Do nothing."""
 
-    def add_event(self, name: str, **attributes: Any) -> None:
+    def add_event(self, name: str, /, **attributes: Any) -> None:
         """Do nothing."""
 
     def fail(self, error: BaseException | str) -> None:
@@ -223,29 +273,36 @@ class UnsampledSpan(NoopSpan):
         if not self._is_entered:
             self._is_entered = True
             self.outer = _running_ambient()
-            _current.set(self)
+            _set_current(self)
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         """Make room for the span around it."""
         self.end()
 
     def end(self) -> None:
         """Make room for the span around it."""
         self.end_ns = 1
-        if _current.get() is self:
-            _current.set(self.outer)
+        if _get_current() is self:
+            _set_current(self.outer)
 
 
 Ambient = Span | UnsampledSpan | None
 NOOP_SPAN = NoopSpan()
 
 _current: ContextVar[Ambient] = ContextVar("sdk_workflow_span", default=None)
+_get_current = _current.get
+_set_current = _current.set
 
 
 def _running_ambient() -> Ambient:
     # Links go to running spans only: those closed elsewhere must not pile up behind one another.
-    span = _current.get()
+    span = _get_current()
     while span is not None and span.end_ns:
         span = span.outer
     return span
@@ -259,12 +316,12 @@ def current_span() -> Span | None:
 
 def ambient_span() -> Ambient:
     """Return the ambient span as it stands: running or done, sampled or not."""
-    return _current.get()
+    return _get_current()
 
 
 def ambient_of(recorder: SpanRecorder) -> Ambient:
     """Return the innermost running span whose trace belongs to `recorder`."""
-    span = _current.get()
+    span = _get_current()
     while span is not None and (span.end_ns or span.recorder is not recorder):
         span = span.outer
     return span
@@ -272,10 +329,13 @@ def ambient_of(recorder: SpanRecorder) -> Ambient:
 
 def trace_span(name: str, attributes: dict[str, Any] | None = None) -> Span | NoopSpan:
     """Return a child of the ambient span, to be used with `with`; a no-op where there is none."""
-    parent = _running_ambient()
+    parent = _get_current()
+    while parent is not None and parent.end_ns:
+        parent = parent.outer  # as in _running_ambient: the call would cost 60 ns
     if not isinstance(parent, Span):
         return NOOP_SPAN
-    return Span(name, parent.recorder, parent, {} if attributes is None else attributes)
+    # Its own class: a trace that is bridged to another library is so at any depth.
+    return parent.__class__(name, parent.recorder, parent, {} if attributes is None else attributes)
 
 
 def held_span(name: str, attributes: dict[str, Any] | None = None) -> Span | NoopSpan:
@@ -283,14 +343,21 @@ def held_span(name: str, attributes: dict[str, Any] | None = None) -> Span | Noo
     parent = _running_ambient()
     if not isinstance(parent, Span):
         return NOOP_SPAN
-    recorder = parent.recorder
-    return Span(name, recorder, parent, {} if attributes is None else attributes, activate=False)
+    facts = {} if attributes is None else attributes
+    return parent.__class__(name, parent.recorder, parent, facts, activate=False)
+
+
+def note_event(name: str) -> None:
+    """Note on the ambient span that something happened now; do nothing where there is none."""
+    span = current_span()
+    if span is not None:
+        span.add_event(name)
 
 
 def swap_ambient(span: Ambient) -> Ambient:
     """Make `span` the ambient one and return the one that was."""
-    before = _current.get()
-    _current.set(span)
+    before = _get_current()
+    _set_current(span)
     return before
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sdk_workflow._internal.trace_function import trace_function
 from sdk_workflow.tools.effects import NotDone
 from sdk_workflow.types import ToolResult
 
@@ -20,6 +21,7 @@ _UNKNOWN = (
 )
 
 
+@trace_function(name="tool.settle_in_doubt")
 async def settle(
     call: ToolCall, key: str, noted: EffectClass, *, dispatcher: ToolDispatcher
 ) -> ToolResult | None:

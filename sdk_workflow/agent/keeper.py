@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sdk_workflow._internal.trace_function import trace_function
 from sdk_workflow.agent.journal import RunRecorder
 from sdk_workflow.agent.resume import restore
 from sdk_workflow.exceptions import UsageError
@@ -49,6 +50,7 @@ class SessionKeeper:
         self._saved: Facts | None = None
         self.unfinished: str | None = None
 
+    @trace_function(name="session.load_history")
     def load(self) -> list[Message]:
         """Return the history to go on with: the last checkpoint, and what a run has reached since.
 
@@ -80,6 +82,7 @@ class SessionKeeper:
             recorder.begin(text, options, state=state)
         return recorder
 
+    @trace_function(name="session.look_back")
     def look_back(self) -> tuple[Restored, UnfinishedRun]:
         """Return where the session stood before its last run, and that run, which was cut off.
 

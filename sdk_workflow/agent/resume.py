@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from sdk_workflow._internal.trace_function import trace_function
 from sdk_workflow.agent.history import (
     UNKNOWN_OUTCOME,
     append_answer,
@@ -135,6 +136,7 @@ class Restored:
     unfinished: UnfinishedRun | None = None
 
 
+@trace_function(name="session.restore")
 def restore(state: Mapping[str, Any] | None, records: Sequence[JournalRecord]) -> Restored:
     """Return where a session stood.
 

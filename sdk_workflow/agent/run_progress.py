@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from sdk_workflow._internal.clock import utc_day
 from sdk_workflow.config.models import multipliers_in
+from sdk_workflow.core.genai_names import run_metrics
+from sdk_workflow.core.span_summary import metric_facts
 from sdk_workflow.events import RunFailed
 from sdk_workflow.types import Money, RunResult, Usage
 
@@ -14,13 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import date
 
+    from sdk_workflow._internal.tracing import NoopSpan, Span
     from sdk_workflow.agent.loop import LoopOutcome
     from sdk_workflow.agent.resume import UnfinishedRun
     from sdk_workflow.config.models import ModelCatalog
     from sdk_workflow.protocols import Clock
     from sdk_workflow.types import Reply, ToolRecord
 
-__all__ = ["RunProgress"]
+__all__ = ["RunProgress", "note_run"]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -102,6 +105,13 @@ class RunProgress:
         amounts = [amount_of(reply) for reply in self.replies]
         known = [amount for amount in amounts if amount is not None]
         return sum(known, Money()).usd if len(known) == len(amounts) else None
+
+
+def note_run(span: Span | NoopSpan, result: RunResult) -> None:
+    """Note on the span of a run how long it took and what it called."""
+    if span.is_sampled:
+        for name, value, unit in run_metrics(result):
+            span.add_event(name, **metric_facts(value, unit))
 
 
 def _price(

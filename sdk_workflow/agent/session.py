@@ -17,7 +17,7 @@ from sdk_workflow.agent.loop import TurnLoop
 from sdk_workflow.agent.message_processor import MessageProcessor
 from sdk_workflow.agent.model_caller import ModelCaller
 from sdk_workflow.agent.options import RunOptions
-from sdk_workflow.agent.run_progress import RunProgress
+from sdk_workflow.agent.run_progress import RunProgress, note_run
 from sdk_workflow.agent.state import SessionState, StateMachine
 from sdk_workflow.agent.tool_runner import ToolRunner
 from sdk_workflow.agent.toolbox import Toolbox
@@ -323,6 +323,7 @@ class AgentSession:
                 result = progress.result(
                     outcome, self._catalog, session_id=self.session_id, trace_id=trace_id
                 )
+                note_run(span, result)
                 await self._keeper.finish(recorder, progress, result.stop_reason, history)
                 self._machine.move(SessionState.IDLE)
         except BaseException as error:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sdk_workflow._internal.tracing import trace_span
 from sdk_workflow.agent.in_doubt import settle
 from sdk_workflow.agent.record_bodies import RecordedResult
+from sdk_workflow.core.genai_content import tool_input_content, tool_result_content
 from sdk_workflow.core.genai_names import tool_attributes
 from sdk_workflow.events import ToolFinished, ToolStarted
 from sdk_workflow.tools.effects import keyed
@@ -77,7 +78,11 @@ class ToolRunner:
         self._sinks.emit(ToolStarted(session_id=self._session_id, tool_call=call))
         started = self._clock.monotonic()
         with trace_span(f"execute_tool {call.name}", tool_attributes(call)) as span:
+            if span.records_content:
+                span.set(**tool_input_content(call))
             result = await self._result_of(call, recorder)
+            if span.records_content:
+                span.set(**tool_result_content(result))
             if result.is_error:
                 span.fail(result.error_code or "tool_error")
         duration_ms = (self._clock.monotonic() - started) * 1000

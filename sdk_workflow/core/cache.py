@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sdk_workflow._internal.clock import SystemClock, utc_day
 from sdk_workflow._internal.token_estimate import CharacterTokenCounter
+from sdk_workflow._internal.trace_function import trace_function
 from sdk_workflow.core.prompt_caching.anatomy import MARK, explicit_marks
 from sdk_workflow.core.prompt_caching.breakpoints import with_breakpoints
 from sdk_workflow.core.prompt_caching.diagnosis import CacheDiagnosis, CacheReason, diagnose
@@ -133,6 +134,7 @@ class PromptCacheOptimizer:
         """
         return self.prepare(call).call
 
+    @trace_function(name="prompt_cache.plan")
     def prepare(self, call: Call) -> PreparedCall:
         """Do what `build_cached_request` does, and tell what a middleware has to know."""
         if call.max_tokens == 0 and explicit_marks(call):
@@ -186,6 +188,7 @@ class PromptCacheOptimizer:
             shared.write(explicit_marks(warming)[0].place, lifetime, self._clock.now())
         return warming
 
+    @trace_function(name="prompt_cache.explain")
     def explain(
         self, call: Call, reply: Reply, *, diagnostics: Mapping[str, Any] | None = None
     ) -> CacheDiagnosis:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sdk_workflow._internal.atomic_file import write_atomically
 from sdk_workflow._internal.paths import as_path
+from sdk_workflow._internal.trace_function import trace_function
 from sdk_workflow.core.csv_text import csv_text
 from sdk_workflow.exceptions import UsageError
 
@@ -45,6 +46,7 @@ _COLUMNS = (
 )
 
 
+@trace_function(name="report.cost")
 def render(
     format: str,  # noqa: A002 - promised
     report: CostReport,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sdk_workflow.types import Call, Reply, ToolCall
+    from sdk_workflow.types import Call, Reply, RunResult, ToolCall
 
 __all__ = [
     "NAMES",
@@ -22,6 +22,7 @@ __all__ = [
     "is_client_operation",
     "renamed",
     "reply_attributes",
+    "run_metrics",
     "tool_attributes",
 ]
 
@@ -52,7 +53,16 @@ NAMES: Mapping[str, str] = {
     "tool_name": "gen_ai.tool.name",
     "tool_type": "gen_ai.tool.type",
     "tool_call_id": "gen_ai.tool.call.id",
+    "tool_call_arguments": "gen_ai.tool.call.arguments",
+    "tool_call_result": "gen_ai.tool.call.result",
+    "tool_definitions": "gen_ai.tool.definitions",
     "agent_name": "gen_ai.agent.name",
+    "input_messages": "gen_ai.input.messages",
+    "output_messages": "gen_ai.output.messages",
+    "system_instructions": "gen_ai.system_instructions",
+    "agent_duration": "gen_ai.invoke_agent.duration",
+    "agent_inference_calls": "gen_ai.invoke_agent.inference_calls",
+    "agent_tool_calls": "gen_ai.invoke_agent.tool_calls",
     "request_id": "anthropic.request.id",
     "served_by": "sdk_workflow.served_by",
 }
@@ -155,6 +165,15 @@ def agent_attributes(
         request_model=model,
         conversation_id=session_id,
     )
+
+
+def run_metrics(result: RunResult) -> list[tuple[str, float, str]]:
+    """Return the figures of a finished run: name, value and UCUM unit of each."""
+    return [
+        (NAMES["agent_duration"], result.duration_ms / 1000, "s"),
+        (NAMES["agent_inference_calls"], result.turns, "{call}"),
+        (NAMES["agent_tool_calls"], len(result.tool_calls), "{call}"),
+    ]
 
 
 def is_client_operation(attributes: Mapping[str, Any]) -> bool:

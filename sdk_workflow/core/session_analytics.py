@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sdk_workflow._internal.trace_function import trace_function
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -34,6 +36,7 @@ class SessionAnalytics:
     write_failures: int
 
 
+@trace_function(name="report.session_analytics")
 def analytics_of(
     sums: Mapping[str, Sums], *, hook_failures: int, write_failures: int
 ) -> SessionAnalytics:

@@ -8,6 +8,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from sdk_workflow._internal.suggest import did_you_mean
+from sdk_workflow._internal.trace_function import trace_function
 from sdk_workflow.exceptions import UsageError
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ _COLUMNS = (
 _FORMULA = ("=", "+", "-", "@")
 
 
+@trace_function(name="report.sessions")
 def export_text(
     sessions: Sequence[Mapping[str, Any]], format: str  # noqa: A002 - the promised name
 ) -> str:

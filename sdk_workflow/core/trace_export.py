@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from sdk_workflow.core.chrome_trace import chrome_trace
-from sdk_workflow.core.otlp import traces_data
+from sdk_workflow.core.otlp import traces_text
 from sdk_workflow.core.span_privacy import without_secrets
 from sdk_workflow.core.speedscope import spans_document
 from sdk_workflow.exceptions import UsageError
@@ -54,8 +54,7 @@ def export_spans(
         )
     parts = [spans] if format_name == "json" else _by_trace(spans)
     documents = [
-        _dumps(traces_data(part, offset_ns=offset_ns, resource=resource, semconv=semconv))
-        for part in parts
+        traces_text(part, offset_ns=offset_ns, resource=resource, semconv=semconv) for part in parts
     ]
     return documents[0] if format_name == "json" else "".join(f"{line}\n" for line in documents)
 

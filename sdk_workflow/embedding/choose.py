@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sdk_workflow._internal.lazy import require
+from sdk_workflow._internal.trace_function import trace_function
 from sdk_workflow.embedding.model_folder import (
     UNSUPPORTED,
     installed_model_folder,
@@ -44,6 +45,7 @@ class EmbedderUnavailable:
     hint: str
 
 
+@trace_function(name="embedding.load")
 def load_embedder(
     choice: str | PathLike[str] | Embedder = "auto",
 ) -> Embedder | EmbedderUnavailable:

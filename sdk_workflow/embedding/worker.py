@@ -13,6 +13,7 @@ from collections import Counter, deque
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from sdk_workflow._internal.clock import SystemClock
+from sdk_workflow._internal.trace_function import trace_function
 from sdk_workflow.embedding.choose import EmbedderUnavailable
 from sdk_workflow.exceptions import UsageError
 
@@ -133,6 +134,7 @@ class EncoderWorker:
         with self._lock:
             return dict(self._counts)
 
+    @trace_function(name="embedding.encode")
     def encode(self, text: str) -> Buffer | None:
         """Return the text's vector, or None where there is none in time; never raises.
 

@@ -6,6 +6,9 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from sdk_workflow._internal.trace_function import trace_function
+from sdk_workflow._internal.tracing import trace_span
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator
 
@@ -55,6 +58,7 @@ def _read_line(number: int, line: bytes) -> BatchItem:
     return BatchItem(line=number, prompt=prompt, id=None if given_id is None else str(given_id))
 
 
+@trace_function(name="batch.run")
 async def run_batch(
     items: Iterable[BatchItem],
     run_one: Callable[[BatchItem], Awaitable[Execution]],
@@ -84,7 +88,8 @@ async def run_batch(
     async def work() -> None:
         nonlocal next_index
         for index, item in pending:
-            waiting[index] = item, await run_one(item)
+            with trace_span("batch.item", {"sdk_workflow.batch.line": item.line}):
+                waiting[index] = item, await run_one(item)
             on_finished()
             while next_index in waiting:
                 on_result(*waiting.pop(next_index))

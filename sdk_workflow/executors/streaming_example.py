@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from sdk_workflow._internal.trace_function import trace_function
 from sdk_workflow.exceptions import SdkWorkflowError
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class Execution:
         return self.result is not None and self.result.stop_reason not in _INCOMPLETE
 
 
+@trace_function(name="executor.run")
 async def execute(
     prompt: str | None,
     open_session: Callable[..., AgentSession],

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from sdk_workflow._internal.clock import SystemClock
 from sdk_workflow._internal.counting import check_limit
 from sdk_workflow._internal.sinks import SinkSet
+from sdk_workflow._internal.trace_function import trace_function
 from sdk_workflow.core.usage.documents import export_text, summary_text
 from sdk_workflow.core.usage.pace import Conversation, slope
 from sdk_workflow.core.usage.records import UsageRecord, checked_usage
@@ -250,6 +251,7 @@ class TokenManager:
             "by_operation": by_operation,
         }
 
+    @trace_function(name="report.tokens")
     def export_metrics(self, format: str = "json") -> str:  # noqa: A002 - the promised name
         """Return the figures as text.
 

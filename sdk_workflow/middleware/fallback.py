@@ -11,6 +11,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from sdk_workflow._internal.held_emit import is_seen
+from sdk_workflow._internal.tracing import trace_span
 from sdk_workflow.events import FallbackUsed
 from sdk_workflow.exceptions import (
     LLMError,
@@ -89,7 +90,8 @@ class FallbackMiddleware:
         for attempt, ask in self._others(noted, proceed):
             self._tell(call, first, attempt.model if ask is proceed else SIMULATOR)
             try:
-                return await ask(attempt)
+                with trace_span("fallback.call"):
+                    return await ask(attempt)
             except LLMError as error:
                 _logger.warning("The fallback failed as well: %s", error)
                 if emit is not None and emit.has_shown:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from sdk_workflow._internal.held_emit import seen_like
 from sdk_workflow._internal.loop_runner import running_loop_runner
+from sdk_workflow._internal.trace_function import trace_function
 from sdk_workflow.core.cache import PromptCacheOptimizer
 from sdk_workflow.events import PrefixMoved
 
@@ -89,6 +90,7 @@ class PromptCacheMiddleware:
             )
             self._on_event(moved)
 
+    @trace_function(name="prompt_cache.wait_for_prefix")
     async def _lead_or_wait(self, prefix: Hashable) -> _Lead | None:
         """Return a lead to go ahead with; None once the prefix can be read or time is up."""
         import anyio
@@ -185,6 +187,7 @@ class _NotingEmit:
         await self._emit(event)
 
 
+@trace_function(name="prompt_cache.prewarm")
 async def prewarm(
     optimizer: PromptCacheOptimizer, call: Call, proceed: Proceed, *, ttl: Ttl | None = None
 ) -> Reply:

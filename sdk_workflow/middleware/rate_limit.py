@@ -14,6 +14,7 @@ from sdk_workflow._internal.clock import SystemClock
 from sdk_workflow._internal.loop_runner import running_loop_runner
 from sdk_workflow._internal.time_left import seconds_left
 from sdk_workflow._internal.token_estimate import CharacterTokenCounter
+from sdk_workflow._internal.trace_function import trace_function
 from sdk_workflow.core.pacing import Pacer, model_class
 from sdk_workflow.core.rate_view import Cost
 from sdk_workflow.exceptions import LLMError, OverloadedError, RateLimitError
@@ -97,6 +98,7 @@ class RateLimitMiddleware:
         estimate = self._counter.count(call.to_params())
         return lane.pacer.cost(estimated_tokens=estimate, max_tokens=call.max_tokens)
 
+    @trace_function(name="pacing.wait")
     async def _wait_for_turn(self, lane: _Lane, cost: Cost) -> Ticket:
         import anyio
 

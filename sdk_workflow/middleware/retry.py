@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from sdk_workflow._internal.clock import SystemClock
 from sdk_workflow._internal.held_emit import HeldEmit, is_seen
 from sdk_workflow._internal.time_left import seconds_left
-from sdk_workflow._internal.tracing import current_span
+from sdk_workflow._internal.tracing import current_span, trace_span
 from sdk_workflow.core.backoff import FINAL, Backoff, RetryBudget
 from sdk_workflow.events import CallRetried
 from sdk_workflow.exceptions import LLMError
@@ -101,7 +101,8 @@ class RetryMiddleware:
                 wait = self._wait_seconds(error, retries)
                 retries += 1
                 self._tell(call, error, retries, wait)
-            await self._clock.sleep(wait)
+            with trace_span("retry.wait"):
+                await self._clock.sleep(wait)
 
     def _wait_seconds(self, error: LLMError, retries: int) -> float:
         """Return the wait before the next attempt, or raise where there is none."""

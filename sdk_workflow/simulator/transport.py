@@ -14,6 +14,7 @@ from sdk_workflow._internal.api_errors import error_from_response
 from sdk_workflow._internal.reply_builder import ReplyBuilder
 from sdk_workflow._internal.request_body import encode_body
 from sdk_workflow._internal.sse import SSEDecoder
+from sdk_workflow._internal.trace_function import trace_function
 from sdk_workflow.exceptions import LLMError, ServiceUnavailable
 from sdk_workflow.simulator.engine import Engine
 from sdk_workflow.simulator.simulation import Simulation
@@ -79,6 +80,7 @@ class SimulatorTransport:
         self._simulation = engine
         self._read_timeout_seconds = read_timeout_seconds
 
+    @trace_function(name="simulator.reply")
     async def send(self, call: Call) -> Reply:
         """Answer a call; where `call.emit` is set, event by event.
 
@@ -94,6 +96,7 @@ class SimulatorTransport:
             receiver = _Receiver(self._clock, call.emit, self._read_timeout_seconds)
             return await receiver.receive(steps)
 
+    @trace_function(name="simulator.count_tokens")
     async def count_tokens(self, call: Call) -> int:
         """Return the size of the call's prompt.
 

@@ -13,6 +13,7 @@ from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING
 
+from sdk_workflow._internal.trace_function import trace_function
 from sdk_workflow.exceptions import StorageError
 from sdk_workflow.storage.chain import GENESIS, Head
 from sdk_workflow.storage.errors import CheckpointConflict, CheckpointCorrupt, Damage, corrupt
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 __all__ = ["backup_session", "copy_database", "install", "restore_session"]
 
 
+@trace_function(name="checkpoint.backup")
 def backup_session(file: SessionFile, folder: Path) -> Path:
     """Write a session into one file of a folder, `<id>.v<version>.sqlite`, and return its path.
 
@@ -70,6 +72,7 @@ def backup_session(file: SessionFile, folder: Path) -> Path:
     return target
 
 
+@trace_function(name="checkpoint.restore")
 def restore_session(
     backup: Path, home: Path, *, key: bytes | None = None, clock: Clock | None = None
 ) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sdk_workflow._internal.trace_function import trace_function
 from sdk_workflow.storage import session_tables
 from sdk_workflow.storage.backup import copy_database, install
 from sdk_workflow.storage.codecs import preferred_codec
@@ -31,6 +32,7 @@ MIGRATIONS: Mapping[int, Callable[[sqlite3.Connection], None]] = {}
 """Schema -> what turns it into the next one. Empty: schema 1 is the first."""
 
 
+@trace_function(name="checkpoint.migrate")
 def migrate_session(path: Path, session_id: str, *, key: bytes | None = None) -> int:
     """Bring a session's file to this release's schema, and return the schema's number.
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sdk_workflow._internal.clock import SystemClock
+from sdk_workflow._internal.trace_function import trace_function
 from sdk_workflow.storage import session_check
 from sdk_workflow.storage.codecs import preferred_codec
 from sdk_workflow.storage.encryption import sealer_for
@@ -62,6 +63,7 @@ class SessionFile:
         self._latest: Latest | None = None
 
     @classmethod
+    @trace_function(name="storage.open_session")
     def open(
         cls,
         path: Path,
@@ -123,6 +125,7 @@ class SessionFile:
         """The session."""
         return self.connection.session_id
 
+    @trace_function(name="storage.append_state")
     def append_state(
         self,
         state: Mapping[str, Any],
@@ -161,6 +164,7 @@ class SessionFile:
         self._latest = latest
         return latest.version
 
+    @trace_function(name="storage.append_records")
     def append_records(self, records: Sequence[JournalRecord]) -> None:
         """Write journal records, all or nothing; they are on the disk when this returns.
 
@@ -184,6 +188,7 @@ class SessionFile:
             wanted = [row for row in rows if run_id is None or row[1] == run_id.encode()]
             return [record_of(row, self.packer.sealer) for row in wanted]
 
+    @trace_function(name="storage.load_state")
     def load(self, version: int | None = None) -> dict[str, Any] | None:
         """Return the latest state, or that of a version; None where there is none.
 
@@ -214,6 +219,7 @@ class SessionFile:
             frames = session_check.checked_frames(tables, head)
             return [self.packer.info(frame, chain) for frame, chain in frames]
 
+    @trace_function(name="storage.verify")
     def verify(self, version: int | None = None) -> bool:
         """Check one version, or without one everything in the file.
 
@@ -271,6 +277,7 @@ class SessionFile:
         """Close it."""
         self.close()
 
+    @trace_function(name="checkpoint.fork")
     def append_fork(
         self, state: Mapping[str, Any], parent: Mapping[str, Any], meta: Mapping[str, Any]
     ) -> int:
@@ -294,6 +301,7 @@ class SessionFile:
         self._latest = latest
         return latest.version
 
+    @trace_function(name="storage.prune")
     def prune(
         self,
         *,

@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from sdk_workflow._internal.trace_function import trace_function
 from sdk_workflow.exceptions import StorageError, UsageError
 from sdk_workflow.storage.session_file import SessionFile
 from sdk_workflow.storage.session_paths import session_path
@@ -105,6 +106,7 @@ class SessionJournal:
         packed = [replace(record, body=_packed(dict(record.body))) for record in records]
         return self._append(packed, state and {key: _packed_each(state[key]) for key in state})
 
+    @trace_function(name="storage.read_journal")
     def records(self, run_id: str | None = None) -> Sequence[JournalRecord]:
         """Return the records of one run, or of all, in the order in which they were written.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from sdk_workflow._internal.suggest import did_you_mean
+from sdk_workflow._internal.trace_function import trace_function
 from sdk_workflow.exceptions import StorageError, UsageError
 from sdk_workflow.storage.catalog_file import CatalogFile
 from sdk_workflow.storage.catalog_query import cursor_after
@@ -84,6 +85,7 @@ class SessionStore:
         """
         return self._catalog.read(look) if self._has_any() else empty
 
+    @trace_function(name="catalog.search")
     def search(self, query: SessionQuery) -> SessionPage:
         """Return one page of the sessions that a query asks for.
 
@@ -139,6 +141,7 @@ class SessionStore:
             return known
         return SessionInfo(session_id=check_new_session_id(session_id), started_at=iso_time(now))
 
+    @trace_function(name="catalog.create")
     def create(self, info: SessionInfo) -> None:
         """Add a session.
 
@@ -159,6 +162,7 @@ class SessionStore:
 
         self._catalog.write(add)
 
+    @trace_function(name="catalog.change")
     def change(
         self, session_id: str, change: Change, *, base: SessionInfo | None = None
     ) -> SessionInfo:
@@ -186,6 +190,7 @@ class SessionStore:
 
         return self._catalog.write(apply) or self._not_found(name)
 
+    @trace_function(name="catalog.move")
     def move(self, session_id: str, *, away: bool, now: float) -> SessionInfo:
         """Put a session away or bring it back, file and all, and return it.
 
@@ -213,6 +218,7 @@ class SessionStore:
         # Whoever looks for names must do so after the transaction: it is the connection's only one.
         return self._catalog.write(apply) or self._not_found(name)
 
+    @trace_function(name="catalog.delete")
     def delete_before(self, updated_at: str) -> int:
         """Delete the sessions last used before a time, and return how many.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
+from sdk_workflow._internal.trace_function import trace_function
 from sdk_workflow.exceptions import InvalidToolInput, ToolFailed
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Validator(Protocol):
         ...
 
 
+@trace_function(name="tool.compile_schema")
 def compile_schema(spec: ToolSpec) -> Validator:
     """Compile the tool's schema; a schema that refers to another document is refused.
 

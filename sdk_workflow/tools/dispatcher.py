@@ -13,6 +13,7 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from sdk_workflow._internal.trace_function import trace_function
 from sdk_workflow.exceptions import InvalidToolInput, ToolDenied, ToolError, ToolFailed, ToolTimeout
 from sdk_workflow.tools import _text, _validation
 from sdk_workflow.tools._threads import DaemonThreads
@@ -135,6 +136,7 @@ class ToolDispatcher:
             result = await _apply_hook(hook, allowed, result)
         return _finished(result, call)
 
+    @trace_function(name="tool.reconcile")
     async def reconcile(self, call: ToolCall, key: str) -> ToolResult | NotDone | None:
         """Ask a tool's own hook what a call came to that was cut off.
 
@@ -199,6 +201,7 @@ class ToolDispatcher:
             raise failures[0]
         return [results[index] for index in range(len(calls))]
 
+    @trace_function(name="tool.check")
     async def _admit(self, call: ToolCall) -> tuple[Tool, ToolCall]:
         tool = await self._check(call)
         allowed = _copied(call)
@@ -222,6 +225,7 @@ class ToolDispatcher:
             known = self._schemas[tool.name] = (tool, _validation.compile_schema(tool.spec))
         return known[1]
 
+    @trace_function(name="tool.run")
     async def _execute(self, tool: Tool, call: ToolCall) -> ToolResult:
         import anyio
 
@@ -271,6 +275,7 @@ async def _intercept(interceptor: Callable[[ToolCall], Any], call: ToolCall) -> 
         ) from error
 
 
+@trace_function(name="tool.hook")
 async def _apply_hook(
     hook: Callable[[ToolCall, ToolResult], Any], call: ToolCall, result: ToolResult
 ) -> ToolResult:

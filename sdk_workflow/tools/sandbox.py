@@ -11,6 +11,7 @@ import sys
 from typing import TYPE_CHECKING, Literal, NoReturn
 
 from sdk_workflow._internal.suggest import did_you_mean
+from sdk_workflow._internal.trace_function import trace_function
 from sdk_workflow.exceptions import ToolDenied, UsageError
 from sdk_workflow.tools._secrets import secret_paths
 from sdk_workflow.tools.sandbox_bubblewrap import find_bubblewrap
@@ -107,6 +108,7 @@ class UnavailableSandbox:
         )
 
 
+@trace_function(name="sandbox.detect")
 def detect_sandbox(
     mode: SandboxMode = "required", *, hidden: Iterable[Path] | None = None
 ) -> Sandbox:

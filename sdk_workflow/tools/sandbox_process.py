@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
+from sdk_workflow._internal.trace_function import trace_function
 from sdk_workflow.exceptions import ToolFailed
 from sdk_workflow.tools._protected import PLACEHOLDER_MODE
 
@@ -135,6 +136,7 @@ class LauncherSandbox(ABC):
         return await run_command(orders, max_output_bytes=max_output_bytes)
 
 
+@trace_function(name="sandbox.run")
 async def run_command(orders: Orders, *, max_output_bytes: int) -> CommandResult:
     """Run a command under the launcher to its end.
 
@@ -157,6 +159,7 @@ async def run_command(orders: Orders, *, max_output_bytes: int) -> CommandResult
     raise ToolFailed("The command did not end, and its launcher did not answer.")
 
 
+@trace_function(name="sandbox.try_command")
 def try_command(orders: Orders) -> str:
     """Run a command at once and return what it printed; "" when it failed in any way.
 

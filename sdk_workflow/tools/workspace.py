@@ -15,6 +15,7 @@ import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sdk_workflow._internal.trace_function import trace_function
 from sdk_workflow.exceptions import InvalidToolInput, ToolDenied, ToolFailed, UsageError
 from sdk_workflow.tools import _beneath, _paths
 from sdk_workflow.tools._secrets import secrets_beneath
@@ -108,6 +109,7 @@ class Workspace:
         finally:
             os.close(descriptor)
 
+    @trace_function(name="workspace.write")
     def write(self, path: str, data: bytes) -> None:
         """Replace or create a file in one step, and create the folders that are missing.
 

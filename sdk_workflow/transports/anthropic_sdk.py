@@ -21,6 +21,8 @@ from sdk_workflow._internal.reply_builder import ReplyBuilder, read_message
 from sdk_workflow._internal.request_body import encode_body
 from sdk_workflow._internal.sse import SSEDecoder
 from sdk_workflow._internal.token_estimate import CharacterTokenCounter
+from sdk_workflow._internal.trace_function import trace_function
+from sdk_workflow._internal.tracing import note_event
 from sdk_workflow.exceptions import LLMError
 from sdk_workflow.transports.adaptation import Endpoint
 from sdk_workflow.transports.capabilities import profile_of
@@ -152,6 +154,7 @@ class AnthropicTransport:
                 await response.aclose()
         raise watch.error(builder.partial_text, request_id=builder.request_id)
 
+    @trace_function(name="transport.open_stream")
     async def _open_stream(self, body: dict[str, Any]) -> httpx2.Response:
         from anthropic import AsyncStream
 
@@ -167,6 +170,7 @@ class AnthropicTransport:
             )
         return stream.response
 
+    @trace_function(name="transport.request")
     async def _post(self, path: str, body: dict[str, Any]) -> httpx2.Response:
         import anyio
         import httpx2
@@ -210,6 +214,7 @@ def _quick_http_client() -> httpx2.AsyncClient | None:
         return None
 
 
+@trace_function(name="transport.read_stream")
 async def _read_stream(
     response: httpx2.Response,
     builder: ReplyBuilder,
@@ -224,6 +229,7 @@ async def _read_stream(
             builder.add(event)
             if first_ms is None and builder.has_content:
                 first_ms = (perf_counter() - started) * 1000
+                note_event("first_token")
             if emit is not None:
                 await emit(event)
     return builder.finish(**_facts(response), time_to_first_token_ms=first_ms)

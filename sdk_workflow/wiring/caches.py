@@ -7,6 +7,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, Literal
 
+from sdk_workflow._internal.trace_function import trace_function
 from sdk_workflow.exceptions import ConfigError, StorageError
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ def make_cache(
     return manager
 
 
+@trace_function(name="cache.close")
 def close_cache(cache: CacheManager, folder: Path | None) -> None:
     """Keep what the caches hold in the folder, if there is one, and let go of them."""
     from sdk_workflow.core.caching.totals import add_to_totals

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sdk_workflow._internal.ids import new_session_id
+from sdk_workflow._internal.trace_function import trace_function
 from sdk_workflow.wiring.budgets import session_scope
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ __all__ = ["open_kept_session", "remembered_limit"]
 _LIMIT = "max_cost_usd"
 
 
+@trace_function(name="session.open_kept")
 def open_kept_session(
     make: Callable[..., AgentSession],
     home: Path,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import importlib.util
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,6 +58,16 @@ def package_files() -> tuple[SourceFile, ...]:
         read_source(path.read_text(encoding="utf-8"), path.relative_to(PACKAGE.parent).as_posix())
         for path in sorted(PACKAGE.rglob("*.py"))
     )
+
+
+def importable_modules() -> list[str]:
+    """Return the modules that can be imported here: one of them needs the OpenTelemetry SDK."""
+    has_sdk = importlib.util.find_spec("opentelemetry.sdk") is not None
+    return [
+        file.module
+        for file in package_files()
+        if "__main__" not in file.module and (has_sdk or not file.module.endswith("otel_bridge"))
+    ]
 
 
 def read_source(text: str, name: str = "example.py") -> SourceFile:

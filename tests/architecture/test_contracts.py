@@ -29,7 +29,10 @@ MANAGERS = "Managers do not know one another"
 STORAGE = "Storage is reached through the managers and the composition root"
 NUMERIC = "The numeric libraries are imported in the embedders only"
 TERMINAL = "The terminal's libraries stay in the CLI"
-ALL = (LAYERS, CYCLES, ENGINES, MIDDLEWARE, ROOT_ONLY, MANAGERS, STORAGE, NUMERIC, SDK, TERMINAL)
+OTEL = "OpenTelemetry is imported in its bridge only"
+ALL = (
+    LAYERS, CYCLES, ENGINES, MIDDLEWARE, ROOT_ONLY, MANAGERS, STORAGE, NUMERIC, SDK, TERMINAL, OTEL,
+)  # fmt: skip
 
 _LINT = "from importlinter.cli import lint_imports_command; lint_imports_command()"
 _LAZY = "\n\ndef _planted() -> None:\n    import {module}\n"
@@ -159,6 +162,11 @@ def test_every_contract_is_kept(project: Path) -> None:
             id="the simulator imports the HTTP stack for a type",
         ),
         pytest.param(
+            plant("opentelemetry.trace", into="core/performance.py", form=_LAZY),
+            OTEL,
+            id="the tracer imports OpenTelemetry itself",
+        ),
+        pytest.param(
             plant("rich.console", into="executors/streaming_example.py", form=_LAZY),
             TERMINAL,
             id="an executor draws on the terminal",
@@ -180,8 +188,9 @@ def test_a_planted_violation_is_reported(
         (NUMERIC, {"embedding", "__main__"}),
         (SDK, {"transports", "__main__"}),
         (TERMINAL, {"cli", "__main__"}),
+        (OTEL, {"__main__"}),
     ],
-    ids=["NUMERIC", "SDK", "TERMINAL"],
+    ids=["NUMERIC", "SDK", "TERMINAL", "OTEL"],
 )
 def test_a_ban_leaves_no_package_out_but_the_one_that_it_protects(
     name: str, exempt: set[str]

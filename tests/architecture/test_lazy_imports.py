@@ -12,7 +12,7 @@ import pytest
 
 import sdk_workflow
 from sdk_workflow import core
-from tests.architecture.source_tree import PACKAGE, package_files
+from tests.architecture.source_tree import PACKAGE, importable_modules, package_files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,6 +25,7 @@ HEAVY = (
 LOADS_PYDANTIC = "sdk_workflow.config"
 LOADS_TYPER = "sdk_workflow.cli"
 LOADS_FPDF = "sdk_workflow.core.pdf_page"
+LOADS_OTEL = "sdk_workflow.core.otel_bridge"
 LOADS_NUMPY = tuple(
     f"sdk_workflow.embedding.{name}"
     for name in ("bert_layers", "index", "minilm", "safetensors_file", "sentence_transformers")
@@ -73,7 +74,9 @@ def test_the_vocabulary_and_the_engines_load_nothing_heavy() -> None:
     names = [
         file.module
         for file in package_files()
-        if not file.module.startswith((LOADS_PYDANTIC, LOADS_TYPER, LOADS_FPDF, *LOADS_NUMPY))
+        if not file.module.startswith(
+            (LOADS_PYDANTIC, LOADS_TYPER, LOADS_FPDF, LOADS_OTEL, *LOADS_NUMPY)
+        )
         and not file.module.endswith("__main__")
         and not file.module.endswith("tools._launcher")  # the program that bash starts
         and not file.module.endswith(("testing.virtual_time", "simulator.resettable"))  # asyncio
@@ -148,10 +151,8 @@ def test_the_list_of_public_names_is_the_table_of_their_modules() -> None:
 
 def test_every_name_that_a_module_declares_public_is_there() -> None:
     missing = []
-    for file in package_files():
-        if "__main__" in file.module:
-            continue
-        module = importlib.import_module(file.module)
-        names = getattr(module, "__all__", ())
-        missing += [f"{file.module}.{name}" for name in names if not hasattr(module, name)]
+    for name in importable_modules():
+        module = importlib.import_module(name)
+        public = getattr(module, "__all__", ())
+        missing += [f"{name}.{each}" for each in public if not hasattr(module, each)]
     assert missing == []

@@ -82,7 +82,6 @@ def test_a_trace_has_a_child_for_each_model_call_and_each_tool_call(traced: Trac
     chats, tools = traced.of("chat"), traced.of("execute_tool")
     assert len(chats) == result["turns"] == 2
     assert len(tools) == len(result["tool_calls"]) == 2
-    assert len(traced.spans) == 5
     assert {span.parent_span_id for span in [*chats, *tools]} == {root.span_id}
     assert {span.name.split()[-1] for span in tools} == {"read", "bash"}
     assert all(result["model"] in span.name for span in chats)
@@ -127,7 +126,7 @@ def test_a_batch_has_one_root_for_each_prompt(program: Program) -> None:
         record["trace_id"] for record in traced.outcome.records
     }
     by_root = {root.span_id: root.trace_id for root in traced.roots}
-    children = [span for span in traced.spans if span.parent_span_id]
+    children = [span for span in traced.spans if span.parent_span_id in by_root]
     assert len(children) == 1 + 1 + 3
     assert all(by_root[span.parent_span_id] == span.trace_id for span in children)
 
@@ -172,7 +171,8 @@ def test_a_chrome_trace_holds_the_same_spans(program: Program) -> None:
     events = json.loads((program.folder / "t.json").read_text("utf-8"))["traceEvents"]
     spans = [event for event in events if event["ph"] == "X"]
     assert outcome.code == 0
-    assert len(spans) == 5
+    of_calls = [span for span in spans if span["name"].startswith(("chat", "execute_tool"))]
+    assert len(of_calls) == 4
     assert all({"name", "pid", "tid", "ts", "dur"} <= set(span) for span in spans)
     assert all(span["dur"] >= 0 for span in spans)
 

@@ -263,7 +263,8 @@ async def test_each_retry_is_an_event_of_the_ambient_span() -> None:
     tracer = PerformanceTracer()
     with tracer.span("chat"):
         await layer()(CALL, ScriptedTransport(BUSY, BUSY, text_reply("Hi")).send)
-    (span,) = tracer.finished_spans()
+    *waits, span = tracer.finished_spans()
+    assert [wait.name for wait in waits] == ["retry.wait"] * 2
     assert [(name, facts["attempt"], facts["error"]) for _, name, facts in span.events or ()] == [
         ("retry", 1, "overloaded"),
         ("retry", 2, "overloaded"),

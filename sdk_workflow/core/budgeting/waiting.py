@@ -6,6 +6,8 @@ import functools
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sdk_workflow._internal.loop_runner import running_loop_runner
+from sdk_workflow._internal.trace_function import trace_function
+from sdk_workflow._internal.tracing import trace_span
 from sdk_workflow.exceptions import BudgetExceeded
 
 if TYPE_CHECKING:
@@ -33,8 +35,9 @@ async def off_loop(function: Callable[..., ResultT], *args: Any, is_shared: bool
     import anyio
 
     with anyio.CancelScope(shield=True):
-        result = await anyio.to_thread.run_sync(functools.partial(function, *args))
-    return result  # noqa: RET504 - the type checker takes the scope for one that may swallow errors
+        with trace_span("ledger.ask"):
+            result = await anyio.to_thread.run_sync(functools.partial(function, *args))
+    return result
 
 
 async def wait_for_room(
@@ -71,6 +74,7 @@ async def wait_for_room(
     )
 
 
+@trace_function(name="budget.wait")
 async def _wait(desk: HoldDesk, claim: Claim, bell: _Bell, *, may_wait: bool) -> bool:
     import anyio
 

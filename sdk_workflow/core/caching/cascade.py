@@ -11,6 +11,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sdk_workflow._internal.clock import utc_day
+from sdk_workflow._internal.trace_function import trace_function
+from sdk_workflow._internal.tracing import trace_span
 from sdk_workflow.core.caching.lookup import OFF, CacheExplanation, CacheLookup, ToCheck
 from sdk_workflow.core.caching.requests import as_reply, message_json
 from sdk_workflow.core.caching.stored_reply import StoredReply
@@ -84,6 +86,7 @@ class Cascade:
             return CacheLookup(call=call, tier="lru", outcome="skipped", reason=refusal)
         return CacheLookup(call=call, tier="lru", outcome="miss", key=key, reason="absent")
 
+    @trace_function(name="cache.look_exact")
     def look_exact(self, call: Call) -> CacheLookup:
         """Look for a call in the exact tier; it takes 40 microseconds for 17 KB that are known."""
         key, refusal = self._admission.admit(call)
@@ -146,8 +149,10 @@ class Cascade:
             return self.look_semantic(look)
         from anyio.to_thread import run_sync
 
-        return await run_sync(self.look_semantic, look)
+        with trace_span("cache.look_semantic"):
+            return await run_sync(self.look_semantic, look)
 
+    @trace_function(name="cache.explain")
     def explain(self, call: Call) -> CacheExplanation:
         """Return what the tiers would make of a call, and why; nothing is counted or served."""
         look, semantic = self.admit(call), self._semantic
@@ -256,7 +261,8 @@ class Cascade:
         if self.semantic_refusal(look) is None:
             from anyio.to_thread import run_sync
 
-            await run_sync(self.learn, look, stored)
+            with trace_span("cache.learn"):
+                await run_sync(self.learn, look, stored)
 
     def price(self, call: Call, reply: Reply) -> Money | None:
         """Return what the model billed for a reply; None where it has no known price."""

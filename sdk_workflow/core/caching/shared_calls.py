@@ -12,6 +12,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final
 
 from sdk_workflow._internal.loop_runner import running_loop_runner
+from sdk_workflow._internal.trace_function import trace_function
 from sdk_workflow.core.forks import renew_after_fork
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class SharedCall:
         self._lock = threading.Lock()
         self._waiting: list[Callable[[], object]] = []
 
+    @trace_function(name="cache.wait_for_shared_call")
     async def wait(self) -> Outcome:
         """Wait for the end, and return what it came to."""
         import anyio

@@ -7,6 +7,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from sdk_workflow._internal.atomic_file import write_atomically
+from sdk_workflow._internal.trace_function import trace_function
 from sdk_workflow.core.caching.private_files import locked, make_private_folder, read_private
 from sdk_workflow.core.caching.snapshot import Snapshot, decode_snapshot, encode_snapshot, merge
 from sdk_workflow.exceptions import StorageError
@@ -43,6 +44,7 @@ class SnapshotFile:
     def __init__(self, path: Path) -> None:
         self.path = path / DEFAULT_NAME if path.is_dir() else path
 
+    @trace_function(name="cache.load_snapshot")
     def load(self, secret: bytes) -> Snapshot:
         """Return what the file holds; nothing where there is none.
 
@@ -61,6 +63,7 @@ class SnapshotFile:
                 self._move_aside()
             raise
 
+    @trace_function(name="cache.save_snapshot")
     def save(self, snapshot: Snapshot, secret: bytes, *, now: float, max_entries: int) -> None:
         """Write a snapshot, merged with what other processes have written since.
 

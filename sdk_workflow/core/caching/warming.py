@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from sdk_workflow._internal.trace_function import trace_function
 from sdk_workflow.core.caching.requests import as_call
 from sdk_workflow.exceptions import SdkWorkflowError, UnpricedModel, UsageError
 from sdk_workflow.types import Money, Reply
@@ -86,6 +87,7 @@ class Warming:
         self._cost = Money()
         self._done = 0
 
+    @trace_function(name="cache.warm")
     async def run(self, items: Sequence[Any], concurrency: int) -> WarmReport:
         """Handle every item, `concurrency` at a time, and return what became of them.
 
