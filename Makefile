@@ -21,7 +21,7 @@ help:
 	@echo 'make format  let black and ruff rewrite what they can'
 	@echo 'make bench   the measurements of benchmarks/'
 	@echo 'make bench-peers  environments for the peers that benchmark_managers.py and _observability.py measure beside ours'
-	@echo 'make reliability  long runs: budgets, bit flips, kill -9; each prints its seed'
+	@echo 'make reliability  long runs: budgets, failing disks, bit flips, kill -9; each prints its seed'
 	@echo 'make lock    resolve the hashed requirement files again (needs uv)'
 	@echo 'make old-sdk drive the simulator with the last 0.x release of the official SDK'
 	@echo 'make models  regenerate config/models.toml prices from genai-prices'
@@ -65,7 +65,8 @@ bench-peers: $(PEERS:%=.venv-peer-%/.ok)
 
 reliability: $(DEV)/.ok
 	$(DEV)/bin/python benchmarks/reliability_budget.py
-	$(DEV)/bin/python tests/storage/damage.py --flips 100000
+	$(DEV)/bin/python benchmarks/reliability_io_faults.py
+	$(DEV)/bin/python benchmarks/reliability_bit_flips.py
 	$(DEV)/bin/python benchmarks/reliability_kill9.py --cycles 100
 
 models: $(DEV)/.ok

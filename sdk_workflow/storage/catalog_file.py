@@ -164,10 +164,13 @@ class CatalogFile:
             self.home, session_id, key=self._key, on_notice=self._on_notice, base=base
         )
 
-    def note_unfinished(self, session_ids: list[str]) -> None:
-        """Leave word of the sessions whose rows are about to change, in case this process dies."""
+    def note_unfinished(self, session_id: str) -> None:
+        """Leave word of a session whose row is about to change, in case this process dies."""
         create_private_file(self._note)
-        self._note.write_bytes("\n".join(session_ids).encode())
+        with self._note.open("ab") as file:  # rewriting would lose for a moment what was noted
+            file.write(f"\n{session_id}\n".encode())  # what is before it may be torn
+            file.flush()
+            os.fsync(file.fileno())
 
     def close(self) -> None:
         """Close the file; the next use opens it again."""
@@ -196,7 +199,7 @@ class CatalogFile:
 
         rows = CatalogRows(connection)
         left = self._noted()
-        writing = CatalogWriting(self, rows, left)
+        writing = CatalogWriting(self, rows)
         try:
             connection.execute("BEGIN IMMEDIATE")
             self._mend(rows, left)
@@ -219,7 +222,7 @@ class CatalogFile:
             )
             return result
         if left or writing.has_written:
-            self.note_unfinished([])
+            self._note.write_bytes(b"")
         return result
 
     def _damage_in(self, error: Exception) -> Damage | None:
@@ -268,7 +271,9 @@ class CatalogFile:
             kind = None if header is None else (header.application_id, header.user_version)
             # What is not ours is looked at, and nothing more.
             is_other = kind not in {None, (APPLICATION_ID, SCHEMA_VERSION)}
-            connection = connect(self.path, journal_mode="delete", read_only=is_other)
+            connection = connect(
+                self.path, journal_mode="delete", synchronous="extra", read_only=is_other
+            )
         try:
             with storage_errors(self.path):
                 rows = CatalogRows(connection)
@@ -321,12 +326,13 @@ class CatalogFile:
             )
 
     def _make(self) -> int:
+        create_private_file(self._note)
         try:
             with storage_errors(self.path):
                 count = make_catalog(self.path, self.look_up, self._on_notice)
         except Damage as damage:  # not of a file: there is none yet
             raise _unreadable(self.path, damage) from damage
-        self.note_unfinished([])
+        self._note.write_bytes(b"")
         return count
 
     def _drop(self) -> None:

@@ -55,6 +55,13 @@ _WORDS = (
 _COLUMNS = (
     "id, status, model, archived, started_at, updated_at, cost_pico, turns, tokens, folded, record"
 )
+# Text and bytes look alike when they are read, and differ when they are looked for.
+_STRAY_VALUES = """
+SELECT (SELECT count(*) FROM tags WHERE typeof(tag) <> 'text') + (
+    SELECT count(*) FROM sessions WHERE typeof(id) <> 'text' OR typeof(status) <> 'text'
+    OR typeof(model) <> 'text' OR typeof(started_at) <> 'text' OR typeof(updated_at) <> 'text'
+    OR typeof(folded) <> 'text')
+"""
 _FEW = 1000
 _PIECE = 3
 _SPLIT = 10**9  # SQLite's sum of whole numbers must stay below 2**63
@@ -222,17 +229,23 @@ class CatalogRows:
             raise Damage(f"SQLite says: {answer.decode(errors='replace')}")
         if self._has_words():
             self.connection.execute("INSERT INTO words(words, rank) VALUES('integrity-check', 1)")
-        rows = summed = tags = 0
+        if self._value(_STRAY_VALUES):
+            raise Damage("a value is of another type")
+        rows = summed = 0
         for (record,) in self.connection.execute("SELECT record FROM sessions"):
             rows, summed = rows + 1, summed ^ _sum(record)
-        for info in self._infos("", ()):
-            tags += len(info.tags)
+        tags = [
+            (_plain(info.session_id), _plain(tag))
+            for info in self._infos("", ())
+            for tag in info.tags
+        ]
         if (rows, summed) != (self._total("rows"), self._total("sum")):
             raise Damage("sessions are missing")
-        if tags != self._value(
-            "SELECT count(*) FROM tags JOIN sessions USING(number)"
-        ) or tags != self._value("SELECT count(*) FROM tags"):
-            raise Damage("tags are missing")
+        found = "SELECT id, tag FROM tags LEFT JOIN sessions USING(number)"
+        if {*tags} != {*self.connection.execute(found)} or len(tags) != self._value(
+            "SELECT count(*) FROM tags"
+        ):
+            raise Damage("tags are missing or changed")
 
     def _fewest(self, conditions: Sequence[Condition]) -> Condition | None:
         """Return the sessions that meet one condition, where they are few; None to go by the order."""

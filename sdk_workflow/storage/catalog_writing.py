@@ -23,8 +23,8 @@ class Catalog(Protocol):
     def look_up(self, session_id: str, *, base: SessionInfo | None = None) -> SessionInfo | None:
         """Return what a session's own files say of it, else `base`."""
 
-    def note_unfinished(self, session_ids: list[str]) -> None:
-        """Leave word of the sessions whose rows are about to change."""
+    def note_unfinished(self, session_id: str) -> None:
+        """Leave word of a session whose row is about to change."""
 
 
 class CatalogWriting:
@@ -33,13 +33,11 @@ class CatalogWriting:
     Args:
         catalog: The catalogue, locked.
         rows: Its tables, inside a transaction.
-        left: Sessions of the transaction that a writer before has left behind.
     """
 
-    def __init__(self, catalog: Catalog, rows: CatalogRows, left: list[str]) -> None:
+    def __init__(self, catalog: Catalog, rows: CatalogRows) -> None:
         self._catalog = catalog
         self._rows = rows
-        self._left = left
         self._noted: list[str] = []
 
     def get(self, session_id: str, *, base: SessionInfo | None = None) -> SessionInfo | None:
@@ -69,8 +67,9 @@ class CatalogWriting:
 
     def note(self, session_id: str) -> None:
         """Leave word that a session's files are about to change, in case this process dies."""
-        self._noted.append(session_id)
-        self._catalog.note_unfinished([*self._left, *self._noted])
+        if session_id not in self._noted:
+            self._noted.append(session_id)
+            self._catalog.note_unfinished(session_id)
 
     @property
     def has_written(self) -> bool:

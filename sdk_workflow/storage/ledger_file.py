@@ -3,7 +3,8 @@
 Many write to it, so it keeps a rollback journal: SQLite 3.7.0 to 3.51.2 can lose pages of a
 write-ahead log where one connection commits while another moves the log into the file
 (sqlite.org/wal.html#walresetbug), and the SQLite that comes with Python is often older. Each change
-is one BEGIN IMMEDIATE transaction, on disk when its method returns.
+is one BEGIN IMMEDIATE transaction, on disk when its method returns: the folder is synced too, else
+a power loss could bring the journal back, and with it the balance before.
 
 Damage is told and never mended by guessing: a ledger that says less than was spent lets more be
 spent. So a ledger that was deleted is told as well: the empty file `<name>.begun` beside it says
@@ -278,7 +279,7 @@ def _connected(path: Path) -> sqlite3.Connection:
     header = read_header(path)  # opening another file would write to it
     if header is not None:
         _check_kind(path, header)
-    return connect(path, journal_mode="delete")
+    return connect(path, journal_mode="delete", synchronous="extra")
 
 
 def _check_kind(path: Path, header: FileHeader) -> None:
@@ -311,7 +312,7 @@ def _create_once(path: Path) -> None:
 
 def _create(path: Path) -> None:
     create_private_file(path)
-    connection = connect(path, journal_mode="delete")
+    connection = connect(path, journal_mode="delete", synchronous="extra")
     try:
         connection.execute(f"PRAGMA application_id={_APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version={_SCHEMA_VERSION}")

@@ -41,6 +41,11 @@ SELECT scope, sum(CASE state WHEN 0 THEN 0 ELSE cost END),
     sum(CASE state WHEN 0 THEN amount ELSE 0 END), count(*)
 FROM holds GROUP BY scope ORDER BY scope
 """
+# Text and bytes look alike when they are read, and differ when they are looked for.
+_STRAY_KEYS = """
+SELECT EXISTS(SELECT 1 FROM accounts WHERE typeof(scope) <> 'blob')
+    OR EXISTS(SELECT 1 FROM holds WHERE typeof(scope) <> 'blob' OR typeof(hold_id) <> 'blob')
+"""
 _HASH_BYTES = 8
 MOST = 2**62
 """The largest amount: far above any budget, and two of them still fit into SQLite's integers."""
@@ -149,11 +154,17 @@ class LedgerRows:
             self._count(accounts=int(account.rows == 1), rows=1)
 
     def check_sums(self) -> None:
-        """Check that the holds come to the counters, and that none is missing.
+        """Check that the holds come to the counters, that none is missing, and that the index fits.
 
         Raises:
             Damage: If anything is not what was written.
         """
+        # The rest reads the rows; what has expired is told by the index alone.
+        (answer,) = self._execute("PRAGMA integrity_check(1)").fetchone()
+        if answer != b"ok":
+            raise Damage(f"SQLite says: {answer.decode(errors='replace')}")
+        if self._execute(_STRAY_KEYS).fetchone() != (0,):
+            raise Damage("a key is of another type")
         counters = [
             _account(scope, row)
             for scope, *row in self._execute(

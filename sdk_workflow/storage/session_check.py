@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sdk_workflow.storage.chain import Head
-    from sdk_workflow.storage.frames import Frame, Packer
+    from sdk_workflow.storage.frames import Frame, Packer, Replay
     from sdk_workflow.storage.session_tables import RecordRow, SessionTables
     from sdk_workflow.storage.snapshots import Snapshot
 
@@ -40,7 +40,8 @@ def read_version(
     base = last[0].base
     replay = packer.replay()
     for frame, _ in tables.frames(base, version):
-        if (frame.kind == KEYFRAME) != (frame.version == base) or frame.base != base:
+        # A base that is damaged in a frame between concerns that one: the hash at the end decides.
+        if (frame.kind == KEYFRAME) != (frame.version == base):
             raise Damage("it builds on another version than its neighbours", version=version)
         with damage_in(frame.version):
             replay.apply(frame)
@@ -131,12 +132,21 @@ def intact_versions(tables: SessionTables, head: Head, packer: Packer) -> tuple[
             if frame.kind == KEYFRAME:
                 replay, base = packer.replay(), version
             replay.apply(frame)
-            parsed(replay.snapshot(frame))
-        except Exception:  # noqa: BLE001, S112 # nosec B112 # whatever is wrong, it does not load
+        except Exception:  # noqa: BLE001 # whatever is wrong, it does not load
+            base = -1  # nor does what builds on it, even where the hash would fit without it
             continue
-        if frame.base == base and (version < head.version or chain == head.chain):
+        fits_head = version < head.version or chain == head.chain
+        if frame.base == base and fits_head and _is_whole(replay, frame):
             found.append(version)
     return tuple(found)
+
+
+def _is_whole(replay: Replay, frame: Frame) -> bool:
+    try:
+        parsed(replay.snapshot(frame))
+    except Exception:  # noqa: BLE001 # whatever is wrong, it does not load
+        return False
+    return True
 
 
 def _check_json(snapshot: Snapshot) -> None:

@@ -64,6 +64,8 @@ def create_session_file(path: Path, facts: dict[str, Any], synchronous: Synchron
             connection.execute("BEGIN IMMEDIATE")
             SessionTables(connection).create(facts)
             connection.execute("COMMIT")
+            # Closing moves the log too, but keeps silent where it cannot; only the file is renamed.
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         finally:
             connection.close()
         new.replace(path)

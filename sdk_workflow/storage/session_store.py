@@ -327,7 +327,8 @@ class SessionStore:
         try:
             delete_session(self._home, name)
         except StorageError:
-            return False
+            if writing.get(name) is not None:
+                return False
         writing.forget(name)
         return True
 

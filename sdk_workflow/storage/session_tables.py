@@ -273,17 +273,21 @@ class SessionTables:
             raise Damage("it holds a view or a trigger, which this library does not write")
 
     def _meta(self, key: str) -> bytes:
-        row = self.connection.execute("SELECT value FROM meta WHERE key=?", (key,)).fetchone()
+        # Past the index: a bit of it that turns over would pass one record for another.
+        row = self.connection.execute(
+            "SELECT value FROM meta NOT INDEXED WHERE key=?", (key,)
+        ).fetchone()
         if row is None or type(row[0]) is not bytes:
             raise Damage(f"its record {key!r} is missing")
         value: bytes = row[0]
         return value
 
     def _write_meta(self, key: str, value: bytes) -> None:
-        self.connection.execute(
-            "INSERT INTO meta VALUES(?,?) ON CONFLICT(key) DO UPDATE SET value=excluded.value",
-            (key, value),
+        updated = self.connection.execute(
+            "UPDATE meta NOT INDEXED SET value=? WHERE key=?", (value, key)
         )
+        if not updated.rowcount:
+            self.connection.execute("INSERT INTO meta VALUES(?,?)", (key, value))
 
     def _one(self, statement: str, values: tuple[Any, ...] = ()) -> tuple[Any, ...]:
         row: tuple[Any, ...] = self.connection.execute(statement, values).fetchone()

@@ -309,7 +309,7 @@ def test_the_catalogue_keeps_to_the_rules_for_many_writers(catalog: CatalogFile)
         return catalog.read(lambda rows: rows.connection.execute(f"PRAGMA {name}").fetchone()[0])
 
     assert pragma("journal_mode") == b"delete"
-    assert pragma("synchronous") == 2
+    assert pragma("synchronous") == 3
     assert pragma("busy_timeout") == 30_000
 
 

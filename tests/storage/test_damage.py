@@ -11,19 +11,21 @@ from sdk_workflow.storage import frames
 from sdk_workflow.storage.errors import CheckpointCorrupt
 from sdk_workflow.storage.session_file import SessionFile
 from sdk_workflow.storage.snapshots import Value
-from tests.storage.damage import Whole, count_outcomes, cuts, flips, write_session
+from tests.reliability.damage import count_outcomes, cuts, flips, write_session
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.reliability.damage import WholeSession
+
 
 @pytest.fixture(params=[False, True], ids=["closed", "crashed"])
-def whole(request: pytest.FixtureRequest, tmp_path: Path) -> Whole:
+def whole(request: pytest.FixtureRequest, tmp_path: Path) -> WholeSession:
     return write_session(tmp_path, crashed=request.param)
 
 
 @pytest.mark.slow
-def test_turned_bits_are_noticed_or_harmless(whole: Whole, tmp_path: Path) -> None:
+def test_turned_bits_are_noticed_or_harmless(whole: WholeSession, tmp_path: Path) -> None:
     seed = random.SystemRandom().randrange(2**32)
     print(f"seed {seed}")  # noqa: T201 - shown where the test fails
     outcomes = count_outcomes(tmp_path, whole, flips(whole, 1000, seed))
@@ -31,12 +33,10 @@ def test_turned_bits_are_noticed_or_harmless(whole: Whole, tmp_path: Path) -> No
     assert sum(outcomes.values()) == 1000
 
 
-def test_cuts_are_noticed_or_harmless(whole: Whole, tmp_path: Path) -> None:
+def test_cuts_are_noticed_or_harmless(whole: WholeSession, tmp_path: Path) -> None:
     step = max(len(data) for data in whole.files.values()) // 60
-    for name, data in whole.files.items():
-        only = Whole(files={name: data}, states={}, infos=[], records=[])
-        cases = ((case, {**whole.files, **files}) for case, files in cuts(only, step))
-        outcomes = count_outcomes(tmp_path, whole, cases)
+    for name in whole.files:
+        outcomes = count_outcomes(tmp_path, whole, cuts(whole, step, name=name))
         if name == "-wal" or "-wal" not in whole.files:
             # A short head file is harmless: what it would witness is there. So is the loss of
             # pages that the log holds as well.

@@ -89,7 +89,7 @@ def test_it_keeps_a_rollback_journal_and_syncs_fully(
             connection.execute(f"PRAGMA {name}").fetchone()[0]
             for name in ("journal_mode", "synchronous", "busy_timeout")
         ]
-        assert found == [b"delete", 2, 30_000]
+        assert found == [b"delete", 3, 30_000]
         connection.set_trace_callback(statements.append)
         return connection
 
