@@ -63,6 +63,11 @@ class Console:
         return self.err is not None and self.err.isatty()
 
     @property
+    def can_write(self) -> bool:
+        """Whether what is written as a result still arrives."""
+        return self._lost is None
+
+    @property
     def shows_results(self) -> bool:
         """Whether results go to a terminal, not to a file or a program."""
         return self._out is not None and self._out.isatty()

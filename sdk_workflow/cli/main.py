@@ -5,20 +5,19 @@ from __future__ import annotations
 import sys
 from inspect import signature
 from pathlib import Path  # noqa: TC003 - Typer evaluates the annotations at run time
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 
 from sdk_workflow.cli import benchmark_options as bench
+from sdk_workflow.cli import monitor_options as mon
 from sdk_workflow.cli import options as opt
 from sdk_workflow.cli import sessions_options as ses
 from sdk_workflow.cli import simulate_options as sim
 from sdk_workflow.cli.console import Console
-from sdk_workflow.cli.exit_codes import ExitCode, exit_code_of
+from sdk_workflow.cli.exit_codes import ExitCode
+from sdk_workflow.cli.leaving import finish as _finish
 from sdk_workflow.exceptions import SdkWorkflowError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 __all__ = ["app", "run_app"]
 
@@ -48,21 +47,6 @@ def run_app() -> None:
     except OSError as error:  # Typer's own output, such as a help page, met a full disk
         console.problem(f"Error: The output could not be written: {error.strerror or error}.")
         sys.exit(ExitCode.RUN_FAILED)
-
-
-def _finish(console: Console, command: Callable[[], ExitCode]) -> NoReturn:
-    """Run a command and leave with its exit code."""
-    try:
-        code = command()
-    except SdkWorkflowError as error:
-        console.error(error)
-        code = exit_code_of(error)
-    except KeyboardInterrupt:
-        console.problem("Interrupted.")
-        code = ExitCode.INTERRUPTED
-    if not console.finish():
-        code = code or ExitCode.RUN_FAILED
-    raise typer.Exit(code)
 
 
 @app.callback()
@@ -317,6 +301,22 @@ def doctor(
 
     console = Console.of_process()
     _finish(console, lambda: doctor_command(console, as_json=as_json))
+
+
+@app.command()
+def monitor(
+    realtime: mon.RealtimeOpt = False,
+    once: mon.OnceOpt = False,
+    as_json: mon.JsonOpt = False,
+    pid: mon.PidOpt = None,
+    since: mon.SinceOpt = None,
+) -> None:
+    """Watch what the processes of this state folder do, spend and wait for."""
+    given = dict(locals())
+    from sdk_workflow.cli.monitor_command import monitor as monitor_command
+
+    console = Console.of_process()
+    _finish(console, lambda: monitor_command(console, **given))
 
 
 @cache_app.command("stats")
