@@ -19,6 +19,7 @@ from sdk_workflow.config.models import default_catalog
 from sdk_workflow.core.metrics import MetricsEngine
 from sdk_workflow.core.performance import PerformanceTracer
 from sdk_workflow.tools.lazy_sandbox import LazySandbox
+from sdk_workflow.tools.permissions import Permissions
 from sdk_workflow.wiring.backends import Backend, choose_backend
 from sdk_workflow.wiring.budgets import Allowance
 from sdk_workflow.wiring.caches import close_cache, make_cache
@@ -67,6 +68,7 @@ _SESSION_OPTIONS = (
     "memory",
     "sinks",
     "sandbox",
+    "ask",
 )
 
 
@@ -139,7 +141,8 @@ class Runtime:
         """Open a conversation.
 
         Args:
-            **options: Arguments of `AgentSession` that differ from the settings. With
+            **options: Arguments of `AgentSession` that differ from the settings, and `ask`, who
+                is asked about tool calls where the settings say so. With
                 `journal=True` the session is kept in the state folder: what a session of that
                 `session_id` has reached before is taken up, and a run that is cut off can be
                 resumed.
@@ -192,6 +195,11 @@ class Runtime:
             "tracer": self.tracer,
             "clock": self.clock,
         }
+        ask = options.pop("ask", None)
+        if "permissions" not in options:
+            defaults["permissions"] = Permissions(
+                settings.permissions, rules=settings.allow, ask=ask, hosts=settings.network_hosts
+            )
         feed = () if self.feed is None else (self.feed.on_event,)
         sinks = (*options.pop("sinks", ()), self.metrics.on_event, *feed)
         return AgentSession(self.client, sinks=sinks, **{**defaults, **options})
@@ -276,7 +284,8 @@ async def run(prompt: str, **options: Any) -> RunResult:
         prompt: What to do.
         **options: Settings (`model`, `tools`, `max_turns`, ...), `backend`, `max_cost_usd`, and
             arguments of `AgentSession` (`working_directory`, `sinks`, `session_id`, `memory`, `sandbox`,
-            `journal=True` to keep the session on disk).
+            `journal=True` to keep the session on disk). With `permissions="ask"`, `ask` is a
+            function of a tool call that returns "yes", "always", "no" or "stop".
 
     Raises:
         SdkWorkflowError: As `build_runtime` and `AgentSession.message`.

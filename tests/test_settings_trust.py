@@ -4,7 +4,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sdk_workflow.config.settings import load_settings
+from sdk_workflow.config import trust
+from sdk_workflow.config.settings import Settings, load_settings
+from sdk_workflow.config.sources import Origin, Sourced
 from sdk_workflow.exceptions import ConfigError
 
 if TYPE_CHECKING:
@@ -78,6 +80,89 @@ def test_folder_cannot_move_the_state_folder_and_speak_as_the_user(tmp_path: Pat
 
     with pytest.raises(ConfigError, match=r"home .* would move"):
         load_settings(cwd=tmp_path, environ={"ANTHROPIC_API_KEY": KEY})
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'tools = ["read", "bash"]',
+        'tools = ["write"]',
+        'tools = ["network"]',
+        'tools = "read,bash"',
+        'permissions = "allow"',
+        'permissions = "ask"',
+        'allow = ["bash"]',
+        'network_hosts = ["*"]',
+        'sandbox = "off"',
+        'home = "here"',
+    ],
+)
+@pytest.mark.parametrize("place", ["toml", "overlay", "pyproject", "dotenv"])
+def test_folder_cannot_widen_what_an_agent_may_do(tmp_path: Path, place: str, line: str) -> None:
+    write_line(tmp_path, place, line)
+
+    with pytest.raises(ConfigError, match=line.split(" ", maxsplit=1)[0]) as caught:
+        load_settings(cwd=tmp_path, environ={})
+
+    assert caught.value.code == "invalid_settings"
+
+
+def write_line(folder: Path, place: str, line: str) -> None:
+    name, _, value = line.partition(" = ")
+    plain = ",".join(part.strip(' "') for part in value.strip("[]").split(","))
+    lines = {
+        "toml": ("sdk_workflow.toml", line),
+        "overlay": ("sdk_workflow.toml", f"[env.dev]\n{line}"),
+        "pyproject": ("pyproject.toml", f"[tool.sdk_workflow]\n{line}"),
+        "dotenv": (".env", f"SDK_WORKFLOW_{name.upper()}={plain}"),
+    }
+    file, text = lines[place]
+    (folder / file).write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        ('tools = ["read"]', ("read",)),
+        ("tools = []", ()),
+        ('permissions = "deny"', "deny"),
+        ('system = "Be kind."', "Be kind."),
+        ("max_turns = 3", 3),
+        ('model = "haiku"', "haiku"),
+    ],
+)
+def test_folder_may_say_what_a_project_needs(tmp_path: Path, line: str, value: object) -> None:
+    write_line(tmp_path, "toml", line)
+
+    assert getattr(load_settings(cwd=tmp_path, environ={}), line.split(" ", maxsplit=1)[0]) == value
+
+
+def test_folder_cannot_undo_what_the_user_denied(tmp_path: Path) -> None:
+    write_line(tmp_path, "toml", 'permissions = "ask"')
+
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "config.toml").write_text('permissions = "deny"')
+
+    with pytest.raises(ConfigError, match="a folder may say deny"):
+        load_settings(cwd=tmp_path, environ={"SDK_WORKFLOW_HOME": str(home)})
+
+
+def test_every_setting_that_nobody_thought_of_is_the_users_own() -> None:
+    decided = {*trust._FREE, *trust._STRICT_VALUES, *trust._DANGERS}
+    assert set(Settings.model_fields) == decided
+    origin = Origin(kind="project", location="sdk_workflow.toml")
+    found = list(trust.overreaching({"brand_new": Sourced(value=1, origin=origin)}))
+    assert [problem.what for problem in found] == [
+        "brand_new (sdk_workflow.toml) is for the user to decide, not for a folder."
+    ]
+
+
+def test_tools_that_are_no_names_are_left_to_validation(tmp_path: Path) -> None:
+    (tmp_path / "sdk_workflow.toml").write_text("tools = 3")
+
+    with pytest.raises(ConfigError, match="is not names of tools"):
+        load_settings(cwd=tmp_path, environ={})
 
 
 @pytest.fixture

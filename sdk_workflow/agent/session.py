@@ -25,7 +25,6 @@ from sdk_workflow.config.models import default_catalog
 from sdk_workflow.core.genai_names import agent_attributes
 from sdk_workflow.events import RunFinished, RunStarted, StateChanged
 from sdk_workflow.exceptions import UsageError
-from sdk_workflow.tools.dispatcher import ToolDispatcher
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
     from sdk_workflow.core.performance import PerformanceTracer
     from sdk_workflow.events import Event, EventSink
     from sdk_workflow.protocols import Clock, MemoryStrategy, RunJournal, Sandbox
+    from sdk_workflow.tools.permissions import Permissions
     from sdk_workflow.types import Call, Message, Reply, RunResult, ToolSpec
 
 __all__ = ["AgentSession"]
@@ -57,7 +57,7 @@ class AgentSession:
         client: Sends the calls; it stays open when the session closes.
         model: Id, alias or tier of the model.
         system: The system prompt.
-        tools: Names of built-in tools (`"read"`, `"write"`, `"bash"`), functions with `@tool`, or
+        tools: Names of built-in tools (`"read"`, `"write"`, `"bash"`, `"network"`), functions with `@tool`, or
             `Tool` objects.
         working_directory: The folder that the built-in tools are confined to; the current one by
             default.
@@ -70,6 +70,7 @@ class AgentSession:
         catalog: Prices and limits of models; the packaged catalogue by default.
         tracer: Records one root span per run; without it, spans join the caller's trace, if any.
         sandbox: Runs the commands of `bash`; the strongest one of this machine by default.
+        permissions: Decides which tool calls may run; all of them by default.
         tool_timeout_seconds: The time limit of one tool call.
         clock: Where times come from; the machine's clock by default.
 
@@ -101,6 +102,7 @@ class AgentSession:
         catalog: ModelCatalog | None = None,
         tracer: PerformanceTracer | None = None,
         sandbox: Sandbox | None = None,
+        permissions: Permissions | None = None,
         tool_timeout_seconds: float = 120.0,
         clock: Clock | None = None,
     ) -> None:
@@ -119,11 +121,10 @@ class AgentSession:
             working_directory=working_directory,
             sandbox=sandbox,
             timeout_seconds=tool_timeout_seconds,
+            permissions=permissions,
         )
         self._registry = self._toolbox.registry(tools)
-        self._dispatcher = ToolDispatcher(
-            self._registry, clock=self._clock, default_timeout_seconds=tool_timeout_seconds
-        )
+        self._dispatcher = self._toolbox.dispatcher(self._registry, clock=self._clock)
         self._tools = ToolRunner(
             self._dispatcher, sinks=self._sinks, clock=self._clock, session_id=self.session_id
         )

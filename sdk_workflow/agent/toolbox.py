@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Union
 
 from sdk_workflow.exceptions import UsageError
 from sdk_workflow.tools.builtin import builtin_tools
+from sdk_workflow.tools.dispatcher import ToolDispatcher
 from sdk_workflow.tools.lazy_sandbox import LazySandbox
+from sdk_workflow.tools.permissions import Permissions
 from sdk_workflow.tools.registry import Tool, ToolRegistry
 from sdk_workflow.tools.schema import tool as tool_from_function
 from sdk_workflow.tools.workspace import Workspace
@@ -16,7 +18,7 @@ from sdk_workflow.tools.workspace import Workspace
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sdk_workflow.protocols import Sandbox
+    from sdk_workflow.protocols import Clock, Sandbox
 
 __all__ = ["ToolLike", "Toolbox"]
 
@@ -31,6 +33,7 @@ class Toolbox:
         working_directory: The folder of the built-in tools; the current one by default.
         sandbox: Runs the commands of `bash`; the strongest one of this machine by default.
         timeout_seconds: The time limit of one tool call.
+        permissions: Decides which calls may run; all of them by default.
     """
 
     def __init__(
@@ -39,10 +42,12 @@ class Toolbox:
         working_directory: Path | str | None,
         sandbox: Sandbox | None,
         timeout_seconds: float,
+        permissions: Permissions | None = None,
     ) -> None:
         self._root = Path(working_directory or ".")
         self._sandbox = sandbox or LazySandbox()
         self._timeout_seconds = timeout_seconds
+        self._permissions = permissions or Permissions()
         self._workspace: Workspace | None = None
 
     def registry(self, tools: Sequence[ToolLike]) -> ToolRegistry:
@@ -51,6 +56,15 @@ class Toolbox:
         for item in tools:
             registry.register(self.tool(item))
         return registry
+
+    def dispatcher(self, registry: ToolRegistry, *, clock: Clock) -> ToolDispatcher:
+        """Return what runs the calls of a registry's tools."""
+        return ToolDispatcher(
+            registry,
+            clock=clock,
+            default_timeout_seconds=self._timeout_seconds,
+            permissions=self._permissions,
+        )
 
     def tool(self, item: ToolLike) -> Tool:
         """Return one tool.
@@ -90,5 +104,6 @@ class Toolbox:
             self._workspace,
             sandbox=self._sandbox,
             timeout_seconds=self._timeout_seconds,
+            hosts=self._permissions.hosts,
         )
         return tool

@@ -11,11 +11,17 @@ from typing import TYPE_CHECKING, Any
 from sdk_workflow.exceptions import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from typing_extensions import Self
 
-    from sdk_workflow.cli.options import BackendName, CacheMode, OutputFormat, TraceFormat
+    from sdk_workflow.cli.options import (
+        BackendName,
+        CacheMode,
+        OutputFormat,
+        PermissionMode,
+        TraceFormat,
+    )
 
 __all__ = ["ExecutionArgs", "ExecutionArgsBuilder"]
 
@@ -148,6 +154,13 @@ class ExecutionArgsBuilder:
             concurrency=concurrency,
         )
         self._fields.update(prompt=prompt, input_file=input_file, cwd=cwd, budget_usd=budget)
+        return self
+
+    def add_permission_arguments(
+        self, *, permissions: PermissionMode | None = None, allow: Sequence[str] | None = None
+    ) -> Self:
+        """Take which tool calls may run."""
+        self._add_flags(permissions=permissions, allow=tuple(allow) if allow else None)
         return self
 
     def add_cache_arguments(

@@ -115,6 +115,9 @@ def _settings_checks() -> list[Check]:
         Check(name="settings", ok=True, detail=f"environment {settings.environment}"),
         _key(settings),
         _sandbox(settings),
+        _file_tools(),
+        _permissions(settings),
+        _network(settings),
         _state_folder(settings.home),
         _disk(settings.home),
     ]
@@ -131,13 +134,45 @@ def _key(settings: Settings) -> Check:
 
 
 def _sandbox(settings: Settings) -> Check:
-    from sdk_workflow.tools.sandbox import detect_sandbox
+    from sdk_workflow.tools.sandbox import UnavailableSandbox, detect_sandbox
 
-    try:
-        sandbox = detect_sandbox(settings.sandbox)
-    except SdkWorkflowError as error:
-        return Check(name="sandbox", ok=True, detail=f"none: {error}", hint=error.hint)
+    sandbox = detect_sandbox(settings.sandbox)
+    if isinstance(sandbox, UnavailableSandbox):
+        detail = f"unavailable, so bash refuses every command: {sandbox.reason}"
+        return Check(name="sandbox", ok=True, detail=detail, hint=sandbox.hint)
+    if sandbox.name == "off":
+        return Check(
+            name="sandbox",
+            ok=True,
+            detail="off: bash runs commands without confinement",
+            hint="Remove the setting sandbox=off to have them confined.",
+        )
     return Check(name="sandbox", ok=True, detail=sandbox.name)
+
+
+def _file_tools() -> Check:
+    from sdk_workflow.tools import _beneath
+
+    if not _beneath.is_supported:
+        return Check(
+            name="file tools",
+            ok=True,
+            detail="unavailable: this platform cannot open files safely beneath a folder",
+            hint="Run on Linux or macOS; on Windows, in WSL.",
+        )
+    detail = "openat2" if _beneath.has_openat2() else "no links are followed (no openat2)"
+    return Check(name="file tools", ok=True, detail=detail)
+
+
+def _permissions(settings: Settings) -> Check:
+    rules = f"{len(settings.allow)} rules" if len(settings.allow) != 1 else "1 rule"
+    return Check(name="permissions", ok=True, detail=f"{settings.permissions}, {rules}")
+
+
+def _network(settings: Settings) -> Check:
+    hosts = ", ".join(settings.network_hosts)
+    detail = f"may reach {hosts}" if hosts else "off: network_hosts names no host"
+    return Check(name="network tool", ok=True, detail=detail)
 
 
 def _state_folder(home: Path) -> Check:

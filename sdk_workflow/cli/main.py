@@ -69,6 +69,8 @@ def run(
     max_tokens: opt.MaxTokensOpt = None,
     backend: opt.BackendOpt = None,
     tools: opt.ToolsOpt = None,
+    permissions: opt.PermissionsOpt = None,
+    allow: opt.AllowOpt = None,
     cwd: opt.CwdOpt = None,
     session: opt.SessionOpt = None,
     resume: opt.ResumeOpt = None,
@@ -109,6 +111,7 @@ def _run(given: dict[str, Any], console: Console) -> ExitCode:
         builder.add_model_arguments(**_picked(given, _MODEL_OPTIONS))
         builder.add_session_arguments(**_picked(given, ("session", "resume")))
         builder.add_execution_arguments(**_picked(given, _EXECUTION_OPTIONS))
+        builder.add_permission_arguments(**_picked(given, ("permissions", "allow")))
         builder.add_cache_arguments(**_picked(given, _CACHE_OPTIONS))
         builder.add_config_arguments(**_picked(given, _CONFIG_OPTIONS))
         args = builder.build()

@@ -12,6 +12,7 @@ from sdk_workflow.cli.completion import complete_models, complete_tools
 OutputFormat = Literal["text", "json", "jsonl"]
 TraceFormat = Literal["otlp", "chrome"]
 BackendName = Literal["auto", "anthropic", "simulator"]
+PermissionMode = Literal["allow", "ask", "deny"]
 CacheMode = Literal["off", "exact", "semantic", "full"]
 
 _MODEL, _RUN, _CACHE, _REPORT = "Model", "Execution", "Caches", "Output and reports"
@@ -48,10 +49,28 @@ ToolsOpt = Annotated[
     str | None,
     typer.Option(
         metavar="NAMES",
-        help="Tools that the model may use, separated by commas: read, write, bash. 'none' for none. "
+        help="Tools that the model may use, separated by commas: read, write, bash, network. 'none' for "
+        "none. "
         "Default: read,bash.",
         rich_help_panel=_RUN,
         autocompletion=complete_tools,
+    ),
+]
+PermissionsOpt = Annotated[
+    PermissionMode | None,
+    typer.Option(
+        help="What becomes of tool calls that no --allow covers. allow: they run. ask: you are asked "
+        "on the terminal. deny: they are refused. Default: allow.",
+        rich_help_panel=_RUN,
+    ),
+]
+AllowOpt = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="RULE",
+        help="Tool calls that run without being asked about: read, 'bash(git log *)'. Repeat it for "
+        "more.",
+        rich_help_panel=_RUN,
     ),
 ]
 CwdOpt = Annotated[

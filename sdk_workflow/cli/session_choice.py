@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
+from sdk_workflow.cli.permission_prompt import PermissionPrompt
 from sdk_workflow.exceptions import BudgetExceeded, StorageError, UsageError
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class SessionChoice:
         self._has_limit = prepared.has_limit
         settings = prepared.runtime.settings.model_copy(update={"tools": prepared.tools})
         self._runtime: Runtime = dataclasses.replace(prepared.runtime, settings=settings)
+        self._ask = PermissionPrompt(console)
         self._session: AgentSession | None = None
 
     def open(self, **options: Any) -> AgentSession:
@@ -43,7 +45,7 @@ class SessionChoice:
             UsageError: If it cannot be gone on with as asked.
             StorageError: If it is unknown, in use or damaged.
         """
-        options = {**self._args.session_options, **options}
+        options = {**self._args.session_options, **options, "ask": self._ask}
         if self._args.resume_id is not None:
             session = self._runtime.resume(self._args.resume_id, **options)
         elif self._args.session_id is not None:

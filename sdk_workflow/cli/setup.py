@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from sdk_workflow._internal.ids import new_session_id
 from sdk_workflow._internal.suggest import did_you_mean
+from sdk_workflow.cli.permission_prompt import check_permissions
 from sdk_workflow.exceptions import ConfigError, UsageError
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def prepare(args: ExecutionArgs, console: Console, *, sinks: Sequence[EventSink]
     loaded = load_settings_with_origins(args.flags)
     check_names(loaded)
     settings = loaded.settings
+    check_permissions(args, settings)
     backend = settings.backend
     if backend == "auto" and settings.api_key is None and settings.auth_token is None:
         backend = "simulator"
@@ -126,6 +128,19 @@ def check_names(loaded: LoadedSettings) -> None:
     check_models(settings, default_catalog(settings.home), origins=loaded.origins)
     for name in chosen_tools(loaded):
         _check_tool(name, loaded)
+    _check_rules(loaded)
+
+
+def _check_rules(loaded: LoadedSettings) -> None:
+    from sdk_workflow.config.model_names import located
+    from sdk_workflow.tools.permissions import Rule
+
+    try:
+        for rule in loaded.settings.allow:
+            Rule.parse(rule)
+    except UsageError as error:
+        wrong = ConfigError(error.message, code=error.code, hint=error.hint)
+        raise located("allow", wrong, loaded.origins) from error
 
 
 def _check_tool(name: str, loaded: LoadedSettings) -> None:
@@ -151,6 +166,7 @@ def _announce_choices_of_folder(loaded: LoadedSettings, console: Console) -> Non
         ("base_url", f"Prompts and tool results go to {loaded.settings.base_url}"),
         ("api_key", "The key of this folder is used"),
         ("auth_token", "The token of this folder is used"),
+        ("system", "The system prompt of this folder is used"),
     ):
         origin = loaded.origins[name]
         if is_of_folder(origin):

@@ -102,6 +102,9 @@ class Settings(BaseSettings):
     `monitor` lets `sdk_workflow monitor` see what a process does, by files in the state folder.
     `log_level` is the least level that `Runtime.logger` writes.
 
+    `permissions` says what becomes of a tool call that no rule of `allow` covers; `network_hosts`
+    are the only hosts that the `network` tool reaches.
+
     Example:
         >>> settings = Settings(model="claude-haiku-5-5", api_key="sk-ant-not-a-real-key")
         >>> settings.model, settings.max_turns, settings.api_key
@@ -175,6 +178,19 @@ class Settings(BaseSettings):
     sandbox: Annotated[Literal["required", "off"], Field(description="required or off")] = (
         "required"
     )
+    permissions: Annotated[
+        Literal["allow", "ask", "deny"], Field(description="allow, ask or deny")
+    ] = "allow"
+    allow: Annotated[
+        tuple[Name, ...],
+        BeforeValidator(split_names),
+        Field(description="rules of what may run, such as read,bash(git log *)"),
+    ] = ()
+    network_hosts: Annotated[
+        tuple[Name, ...],
+        BeforeValidator(split_names),
+        Field(description="hosts of the network tool, such as docs.python.org,*.example.com"),
+    ] = ()
     api_key: Annotated[Secret | None, Field(description=HEADER_RULE)] = None
     auth_token: Annotated[Secret | None, Field(description=HEADER_RULE)] = None
     base_url: Annotated[

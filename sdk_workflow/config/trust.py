@@ -1,7 +1,8 @@
-"""What a folder may not decide: a repository somebody cloned must not get at the user's key.
+"""What a folder may decide: a repository somebody cloned must not get at the user's key or machine.
 
 `.env` and the project file lie in the folder one happens to stand in. They may set what a project
-needs, but neither send a key of the user's elsewhere nor take the walls around commands away.
+needs, by a list: what is not on it is the user's own. They may take rights away from an agent, never
+give it any, and send no key of the user's elsewhere.
 """
 
 from __future__ import annotations
@@ -19,33 +20,44 @@ __all__ = ["is_of_folder", "loosened_budget", "overreaching"]
 
 _FOLDER_KINDS = frozenset({"dotenv", "project"})
 
+_FREE = frozenset(
+    {"environment", "model", "max_tokens", "max_turns", "timeout_seconds", "system", "backend"}
+    | {"concurrency", "tool_timeout_seconds", "max_retries", "request_timeout_seconds"}
+    | {"connect_timeout_seconds", "first_token_timeout_seconds", "idle_timeout_seconds"}
+    | {"fallback_models", "fallback_to_simulator", "cache_mode", "prompt_cache"}
+    | {"cache_ttl_seconds", "cache_max_entries", "similarity_threshold", "api_key", "auth_token"}
+    # Within the limit of the user: `loosened_budget` looks at those.
+    | {"budget_usd", "budget_soft_usd", "budget_scope", "on_exhausted", "monitor", "log_level"}
+)
+# Only to take rights away.
+_STRICT_VALUES = {"sandbox": "required", "permissions": "deny"}
+# To look is all that a folder may offer by itself.
+_FREE_TOOLS = frozenset({"read"})
+
+_DANGERS = {
+    "home": "would move the user's own settings and prices.",
+    "base_url": "would send a key that this folder did not bring to an address that it chose.",
+    "cache_dir": "could answer with what this folder brought.",
+    "embedding_model": "could answer with what this folder brought.",
+    "sandbox": "would run commands without confinement.",
+    "tools": "would give the model tools that can change things; a folder may offer read only.",
+    "permissions": "would let tool calls pass that the user may not want; a folder may say deny.",
+    "allow": "would let tool calls pass that the user may not want.",
+    "network_hosts": "would open hosts to the network tool.",
+}
+_ANY_DANGER = "is for the user to decide, not for a folder."
+
 
 def overreaching(merged: Mapping[str, Sourced]) -> Iterator[Problem]:
     """Yield the settings of the folder that only the user may make."""
-    base_url, sandbox, home = (merged.get(name) for name in ("base_url", "sandbox", "home"))
-    if home is not None and is_of_folder(home.origin):
-        yield Problem(
-            what=f"home ({home.origin.location}) would move the user's own settings and prices.",
-            fix="Set SDK_WORKFLOW_HOME in the environment, or remove the line.",
-        )
-    if base_url is not None and is_of_folder(base_url.origin) and _has_key_of_user(merged):
-        yield Problem(
-            what=f"base_url ({base_url.origin.location}) would send a key that this folder "
-            "did not bring to an address that it chose.",
-            fix="Set SDK_WORKFLOW_BASE_URL yourself if you trust it, or remove the line.",
-        )
-    for name in ("cache_dir", "embedding_model"):
-        chosen = merged.get(name)
-        if chosen is not None and is_of_folder(chosen.origin):
+    for name, sourced in merged.items():
+        if is_of_folder(sourced.origin) and not _may_set(name, merged):
             yield Problem(
-                what=f"{name} ({chosen.origin.location}) could answer with what this folder brought.",
-                fix=f"Set SDK_WORKFLOW_{name.upper()} yourself if you trust it, or remove the line.",
+                what=f"{name}{_shown(name, sourced.value)} ({sourced.origin.location}) "
+                f"{_DANGERS.get(name, _ANY_DANGER)}",
+                fix=f"Set SDK_WORKFLOW_{name.upper()} yourself if you trust this folder, or "
+                "remove the line.",
             )
-    if sandbox is not None and is_of_folder(sandbox.origin) and sandbox.value == "off":
-        yield Problem(
-            what=f"sandbox ({sandbox.origin.location}) would run commands without confinement.",
-            fix="Set SDK_WORKFLOW_SANDBOX=off yourself if you trust this folder.",
-        )
 
 
 def loosened_budget(layers: Iterable[Layer]) -> Iterator[Problem]:
@@ -85,6 +97,30 @@ def _dollars(value: object) -> float:
 def is_of_folder(origin: Origin) -> bool:
     """Tell whether a value was set by a file of the folder."""
     return origin.kind in _FOLDER_KINDS
+
+
+def _may_set(name: str, merged: Mapping[str, Sourced]) -> bool:
+    value = merged[name].value
+    if name in _STRICT_VALUES:
+        return bool(value == _STRICT_VALUES[name])
+    if name == "tools":
+        return _named(value) <= _FREE_TOOLS
+    if name == "base_url":
+        return not _has_key_of_user(merged)
+    return name in _FREE
+
+
+def _shown(name: str, value: object) -> str:
+    """Return the value of `tools`: no other one is needed to see what is wrong."""
+    return f" = {value!r}" if name == "tools" else ""
+
+
+def _named(value: object) -> frozenset[str]:
+    """Return the tools of a raw value: a list of a file, or names with commas."""
+    names = value.split(",") if isinstance(value, str) else value
+    if not isinstance(names, (list, tuple)):
+        return frozenset()  # no names at all: validation says so
+    return frozenset(str(name).strip() for name in names) - {""}
 
 
 def _has_key_of_user(merged: Mapping[str, Sourced]) -> bool:

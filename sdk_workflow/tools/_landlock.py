@@ -51,6 +51,8 @@ _MS_NOATIME, _MS_NODIRATIME, _MS_BIND, _MS_REC = 1024, 2048, 4096, 16384
 _MS_PRIVATE, _MS_RELATIME = 1 << 18, 1 << 21
 _ST_RELATIME = 4096  # of <sys/statvfs.h>; the others have the numbers of their mount flags
 
+_TMPFS_LIMIT = b"size=1g"  # its default would be a half of the memory
+
 _READ_ONLY = _EXECUTE | _READ_FILE | _READ_DIR
 
 
@@ -214,7 +216,7 @@ class LinuxKernel:
             os.fsencode(target),
             os.fsencode(kind) or None,
             ctypes.c_ulong(flags),
-            None,
+            _TMPFS_LIMIT if kind == "tmpfs" else None,
         )
         _check(done, f"mount {target}")
 

@@ -27,7 +27,8 @@ _MAX_KILL_SECONDS = 5.0
 _KILL_ROUND_SECONDS = 0.02
 _MAX_FILE_BYTES = 1 << 30
 _MAX_OPEN_FILES = 4096
-_MAX_NEW_PROCESSES = 512
+_WATCH_SECONDS = 0.05
+_MEMORY_SHARE = 2  # one process may have a half of the machine's memory
 
 
 def main() -> int:
@@ -39,11 +40,15 @@ def main() -> int:
     command = os.fork()
     if command == 0:
         _become_command(orders)  # pragma: no cover - never returns
-    ending, exit_code = _await_end(command, wakeups, orders["timeout_seconds"])
+    ending, exit_code = _await_end(
+        command, wakeups, orders["timeout_seconds"], max_processes=orders["max_processes"]
+    )
     if ending == "timed_out":
         _signal_all(command, signal.SIGTERM, spare=orders["wrapper"])
         _await_silence(command, wakeups, orders["grace_seconds"])
     _kill_all(command, wakeups)
+    if ending == "swarmed":
+        _say(f"[More than {orders['max_processes']} processes at once: all were ended.]\n")
     _unmake(placeholders, orders["placeholder_mode"])
     if ending == "abandoned":
         _remove(orders["temporary"])
@@ -66,6 +71,11 @@ def _report(facts: dict[str, Any]) -> None:
         os.write(REPORT, json.dumps(facts).encode() + b"\n")
 
 
+def _say(text: str) -> None:
+    with contextlib.suppress(OSError):  # nobody listens any more
+        os.write(OUTPUT, text.encode())
+
+
 def _watch_signals() -> int:
     """Return a descriptor that becomes readable when a child ends or we are asked to."""
     readable, writable = os.pipe()
@@ -77,9 +87,12 @@ def _watch_signals() -> int:
     return readable
 
 
-def _await_end(command: int, wakeups: int, timeout_seconds: float) -> tuple[str, int | None]:
-    """Wait until the command ends, its time is up, or nobody wants it any more."""
+def _await_end(
+    command: int, wakeups: int, timeout_seconds: float, *, max_processes: int
+) -> tuple[str, int | None]:
+    """Wait until the command ends, its time is up, it grows too large, or nobody wants it any more."""
     deadline = time.monotonic() + timeout_seconds
+    watch = _Watch(max_processes)
     while True:
         ended = _reap()
         if command in ended:
@@ -87,11 +100,38 @@ def _await_end(command: int, wakeups: int, timeout_seconds: float) -> tuple[str,
         remaining = deadline - time.monotonic()
         if remaining <= 0:
             return "timed_out", None
-        ready, _, _ = select.select([CONTROL, wakeups], [], [], remaining)
+        if watch.is_swarm():
+            return "swarmed", 128 + signal.SIGKILL
+        ready, _, _ = select.select([CONTROL, wakeups], [], [], min(remaining, watch.pause))
         if CONTROL in ready and not os.read(CONTROL, 1024):
             return "abandoned", None
         if wakeups in ready and _was_asked_to_end(os.read(wakeups, 4096)):
             return "abandoned", None
+
+
+class _Watch:
+    """Counts the processes of root's commands, for whom the kernel's own limit does not hold."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._tasks = _tasks_of_machine()
+        is_needed = self._tasks is not None and os.geteuid() == 0
+        self.pause = _WATCH_SECONDS if is_needed else float("inf")
+
+    def is_swarm(self) -> bool:
+        """Tell whether there are too many; to look costs 20 us unless the machine has filled up."""
+        tasks = _tasks_of_machine()
+        if tasks is None or self._tasks is None or tasks <= self._tasks + self._limit:
+            return False
+        return len(descendants(os.getpid())) > self._limit
+
+
+def _tasks_of_machine() -> int | None:
+    try:
+        load = Path("/proc/loadavg").read_text(encoding="ascii")  # "0.1 0.2 0.3 2/345 6789"
+        return int(load.split()[3].partition("/")[2])
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 def _was_asked_to_end(signals: bytes) -> bool:
@@ -229,7 +269,7 @@ def _become_command(orders: dict[str, Any]) -> None:  # pragma: no cover - a for
     """Turn this process into the command; whatever goes wrong is reported and ends it."""
     report = os.dup(REPORT)  # closed by exec
     try:
-        _prepare()
+        _prepare(orders["max_processes"])
         if orders["rules"] is not None:
             # The folder that holds the package, behind everything of the standard library.
             sys.path.append(str(Path(__file__).parents[2]))
@@ -246,28 +286,33 @@ def _become_command(orders: dict[str, Any]) -> None:  # pragma: no cover - a for
         os._exit(126)
 
 
-def _prepare() -> None:  # pragma: no cover - runs in the fork only
+def _prepare(max_processes: int) -> None:  # pragma: no cover - runs in the fork only
     os.setsid()
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.set_wakeup_fd(-1)
     for number in signal.valid_signals():  # Python ignores some, and exec would keep that
         with contextlib.suppress(OSError):
             signal.signal(number, signal.SIG_DFL)
-    _limit_resources()
+    _limit_resources(max_processes)
+    with contextlib.suppress(OSError):  # where memory runs out, the command goes first
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, CONTROL)
     os.dup2(OUTPUT, REPORT)
 
 
-def _limit_resources() -> None:  # pragma: no cover - runs in the fork only
+def _limit_resources(max_processes: int) -> None:  # pragma: no cover - runs in the fork only
     import resource
 
     _lower(resource.RLIMIT_CORE, 0)
     _lower(resource.RLIMIT_FSIZE, _MAX_FILE_BYTES)
     _lower(resource.RLIMIT_NOFILE, _MAX_OPEN_FILES)
+    if sys.platform == "linux":  # elsewhere the limit does not count what is mapped
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        _lower(resource.RLIMIT_DATA, memory // _MEMORY_SHARE)
     tasks = _tasks_of_user()
     if tasks is not None:
-        _lower(resource.RLIMIT_NPROC, tasks + _MAX_NEW_PROCESSES)
+        _lower(resource.RLIMIT_NPROC, tasks + max_processes)
 
 
 def _lower(kind: int, limit: int) -> None:

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # Looking into 1,000 folders takes about 10 ms; the nearest to the top come first.
-_MAX_FOLDERS = 1000
+MAX_FOLDERS = 1000
 _MAX_FOUND = 256
-_SKIPPED = frozenset({"node_modules", "__pycache__"})
-_GIT_OBEYED = ("config", "config.worktree", "hooks", "commondir")
+SKIPPED = frozenset({"node_modules", "__pycache__"})
+GIT_OBEYED = ("config", "config.worktree", "hooks", "commondir")
 PLACEHOLDER_MODE = 0o1555  # so unusual that it tells our own empty folders from all others
-_GIT_NESTED = ("modules", "worktrees")
+GIT_NESTED = ("modules", "worktrees")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +45,7 @@ def find_protected(root: Path) -> Protected:
     """Return what a command in a workspace must not change, without following links."""
     found = Protected()
     waiting: deque[tuple[str, tuple[str, ...]]] = deque([(str(root), ())])
-    budget = _MAX_FOLDERS
+    budget = MAX_FOLDERS
     while waiting and budget and len(found.read_only) < _MAX_FOUND:
         folder, names = waiting.popleft()
         budget -= 1
@@ -53,7 +53,7 @@ def find_protected(root: Path) -> Protected:
             path = (*names, entry.name.casefold())
             if _take(found, entry, path):
                 continue
-            if entry.is_dir(follow_symlinks=False) and entry.name not in _SKIPPED:
+            if entry.is_dir(follow_symlinks=False) and entry.name not in SKIPPED:
                 waiting.append((entry.path, path))
     return found
 
@@ -76,7 +76,7 @@ def _take(found: Protected, entry: os.DirEntry[str], names: tuple[str, ...]) -> 
 
 def _take_repository(found: Protected, folder: Path) -> None:
     _pin(found, str(folder))
-    for name in _GIT_OBEYED:
+    for name in GIT_OBEYED:
         path = folder / name
         if path.is_symlink():
             continue
@@ -85,7 +85,7 @@ def _take_repository(found: Protected, folder: Path) -> None:
             found.placeholders.append(str(path))
         if is_placeholder or path.exists():
             found.read_only.append(str(path))
-    for kind in _GIT_NESTED:
+    for kind in GIT_NESTED:
         nested = folder / kind
         for entry in () if nested.is_symlink() else _entries(str(nested)):
             if entry.is_dir(follow_symlinks=False) and len(found.read_only) < _MAX_FOUND:
@@ -102,7 +102,7 @@ def _stands_for_nothing(path: Path) -> bool:
 
 def _take_nested(found: Protected, folder: Path) -> None:
     """Keep what is there of a submodule's or a work tree's own settings."""
-    existing = [folder / name for name in _GIT_OBEYED if (folder / name).exists()]
+    existing = [folder / name for name in GIT_OBEYED if (folder / name).exists()]
     read_only = [str(path) for path in existing if not path.is_symlink()]
     if read_only:
         _pin(found, str(folder))

@@ -17,6 +17,7 @@ from sdk_workflow.tools._secrets import system_secrets
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+TEMPORARY_BYTES = 1 << 30
 TEMPORARY = "/tmp"  # noqa: S108 # nosec B108 # a mount point of the sandbox
 
 _SYSTEM = (

@@ -18,12 +18,14 @@ from sdk_workflow.exceptions import InvalidToolInput, ToolDenied, ToolError, Too
 from sdk_workflow.tools import _text, _validation
 from sdk_workflow.tools._threads import DaemonThreads
 from sdk_workflow.tools.effects import NotDone
+from sdk_workflow.tools.permissions import STOPPED
 from sdk_workflow.types import ToolCall, ToolResult
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from sdk_workflow.protocols import Clock
+    from sdk_workflow.tools.permissions import Permissions
     from sdk_workflow.tools.registry import Tool, ToolRegistry
 
 __all__ = ["ToolDispatcher"]
@@ -43,6 +45,7 @@ class ToolDispatcher:
     Args:
         registry: Where the tools are looked up, at each call anew.
         clock: Measures how long a tool took, for the log.
+        permissions: Decides about each call when all checks have passed; None lets all run.
         default_timeout_seconds: The limit of a tool that has none of its own. A sync tool that
             does not return in time is left behind in its thread: Python cannot stop a thread. It
             goes on until it returns by itself, but it does not keep the process alive.
@@ -68,6 +71,7 @@ class ToolDispatcher:
         *,
         clock: Clock,
         default_timeout_seconds: float = _DEFAULT_TIMEOUT_SECONDS,
+        permissions: Permissions | None = None,
     ) -> None:
         self.registry = registry
         self._clock = clock
@@ -76,6 +80,7 @@ class ToolDispatcher:
         self._validators: dict[str, list[Callable[[Mapping[str, Any]], Any]]] = {}
         self._interceptors: list[Callable[[ToolCall], Any]] = []
         self._threads = DaemonThreads()
+        self._permissions = permissions
         self._hooks: list[Callable[[ToolCall, ToolResult], Any]] = []
 
     def register_validator(
@@ -122,10 +127,15 @@ class ToolDispatcher:
             before_run: Told of the tool and of the call as the interceptors left it, when every
                 check has passed, right before it runs; what it raises is raised here, and the
                 tool does not run.
+
+        Raises:
+            ToolDenied: If the user stopped the run (`stopped_by_user`) when asked about the call.
         """
         try:
             tool, allowed = await self._admit(call)
         except ToolError as error:
+            if error.code == STOPPED:
+                raise
             return _finished(_error_result(call, error), call)
         if before_run is not None:
             await before_run(tool, allowed)
@@ -209,7 +219,18 @@ class ToolDispatcher:
             allowed = await _intercept(interceptor, allowed)
         if self._interceptors:  # its arguments may have been changed in place
             tool = await self._check(allowed)
+        await self._ask_permission(allowed)
         return tool, allowed
+
+    async def _ask_permission(self, call: ToolCall) -> None:
+        """Ask last: what a person or a rule allows is what then runs."""
+        permissions = self._permissions
+        if permissions is None:
+            return
+        if permissions.may_block:
+            await self._threads.run(partial(permissions.check, call))
+        else:
+            permissions.check(call)
 
     async def _check(self, call: ToolCall) -> Tool:
         tool = self.registry.get(call.name)

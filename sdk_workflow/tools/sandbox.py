@@ -75,6 +75,10 @@ class UnavailableSandbox:
         reason: Why not, as a clause.
         hint: What to do, as a full sentence.
 
+    Attributes:
+        reason: The same.
+        hint: The same.
+
     Example:
         >>> UnavailableSandbox("there is no bubblewrap").name
         'unavailable'
@@ -83,8 +87,8 @@ class UnavailableSandbox:
     name = "unavailable"
 
     def __init__(self, reason: str, *, hint: str = "") -> None:
-        self._reason = reason
-        self._hint = hint
+        self.reason = reason
+        self.hint = hint
 
     async def run(
         self,
@@ -102,9 +106,9 @@ class UnavailableSandbox:
         """
         del argv, cwd, env, timeout_seconds, max_output_bytes
         raise ToolDenied(
-            f"Commands cannot be run here: {self._reason}.",
+            f"Commands cannot be run here: {self.reason}.",
             code="sandbox_unavailable",
-            hint=self._hint,
+            hint=self.hint,
         )
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
-from sdk_workflow.tools._view import TEMPORARY, view_of
+from sdk_workflow.tools._view import TEMPORARY, TEMPORARY_BYTES, view_of
 from sdk_workflow.tools.sandbox_process import LauncherSandbox, Orders, try_program
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def _mounts(view: View) -> Iterator[tuple[str, ...]]:
         (view.cwd, ("--bind", view.cwd, view.cwd)),
     ]
     if view.cwd != TEMPORARY:
-        mounts.append((TEMPORARY, ("--tmpfs", TEMPORARY)))
+        mounts.append((TEMPORARY, ("--size", str(TEMPORARY_BYTES), "--tmpfs", TEMPORARY)))
     for _, words in sorted(mounts, key=lambda mount: len(Path(mount[0]).parts)):
         yield words
     for path in view.pinned:

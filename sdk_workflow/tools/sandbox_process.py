@@ -36,6 +36,7 @@ __all__ = [
 ]
 
 GRACE_SECONDS = 2.0
+MAX_PROCESSES = 512
 _DRAIN_SECONDS = 1.0
 _END_SECONDS = 10.0
 _MAX_REPORT_BYTES = 65_536
@@ -64,6 +65,7 @@ class Orders:
     env: Mapping[str, str]
     timeout_seconds: float
     grace_seconds: float = GRACE_SECONDS
+    max_processes: int = MAX_PROCESSES
     wrapper: str = ""
     temporary: str = ""
     placeholders: Sequence[str] = ()

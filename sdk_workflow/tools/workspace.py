@@ -137,6 +137,26 @@ class Workspace:
         except OSError as error:
             raise _explained(error, path) from error
 
+    def rename(self, path: str, other: str) -> None:
+        """Give a file, folder or link in the workspace another name in the same folder.
+
+        It is for what a command left behind: no rule says which names may be given up.
+
+        Raises:
+            ToolDenied: If the path leads out of the workspace.
+            ToolFailed: If it cannot be renamed, or the platform cannot do so safely.
+        """
+        relative, target = (_paths.relative_path(each, self._spellings) for each in (path, other))
+        folder, _, name = relative.rpartition("/")
+        try:
+            parent = _beneath.walk_beneath(self._root(), folder or ".")
+            try:
+                os.rename(name, target.rpartition("/")[2], src_dir_fd=parent, dst_dir_fd=parent)
+            finally:
+                os.close(parent)
+        except OSError as error:
+            raise _explained(error, path) from error
+
     def _refuse_secret(self, relative: str, path: str) -> None:
         names = tuple(relative.casefold().split("/"))
         if any(names[: len(secret)] == secret for secret in self._secrets):

@@ -130,7 +130,8 @@ def test_a_setting_without_a_flag_takes_effect(
 def test_tools_in_the_settings_are_offered_unless_the_flag_says_otherwise(
     program: Program, invoke: Invoke
 ) -> None:
-    (program.folder / "sdk_workflow.toml").write_text('tools = ["read", "write"]\n', "utf-8")
+    program.state.mkdir(exist_ok=True)
+    (program.state / "config.toml").write_text('tools = ["read", "write"]\n', "utf-8")
     prompt = 'Write a file named hello.txt containing "Hello there"'
 
     invoke("run", "--tools", "read", prompt)

@@ -34,7 +34,7 @@ def test_every_builtin_tool_can_be_registered(workspace: Workspace) -> None:
 def test_an_unknown_name_is_refused_with_the_closest_one(workspace: Workspace) -> None:
     with pytest.raises(UsageError, match="no built-in tool named 'raed'") as caught:
         builtin_tools(["raed"], workspace, sandbox=SANDBOX)
-    expected = "Did you mean 'read'? The built-in tools are: read, write, bash."
+    expected = "Did you mean 'read'? The built-in tools are: read, write, bash, network."
     assert caught.value.hint == expected
     assert caught.value.code == "unknown_tool"
 

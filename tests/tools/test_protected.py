@@ -97,7 +97,7 @@ def test_the_search_is_bounded_and_the_nearest_come_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plant(tmp_path, ".env", "a/.env", "a/b/.env", "node_modules/x/.env")
-    monkeypatch.setattr(_protected, "_MAX_FOLDERS", 2)
+    monkeypatch.setattr(_protected, "MAX_FOLDERS", 2)
     assert names_of(tmp_path, find_protected(tmp_path).read_only) == [".env", "a/.env"]
     monkeypatch.setattr(_protected, "_MAX_FOUND", 1)
     assert names_of(tmp_path, find_protected(tmp_path).read_only) == [".env"]

@@ -132,7 +132,7 @@ def test_the_sockets_of_services_are_hidden_also_where_programs_live_beside_them
 def test_the_refusal_names_both_ways_out(monkeypatch: pytest.MonkeyPatch) -> None:
     no_mechanism(monkeypatch)
     monkeypatch.setattr(sys, "platform", "linux")
-    hint = detect_sandbox()._hint  # type: ignore[attr-defined]
+    hint = detect_sandbox().hint  # type: ignore[attr-defined]
     assert hint == (
         "Install bubblewrap (for example: apt install bubblewrap), or set SDK_WORKFLOW_SANDBOX=off "
         "to run commands without confinement, at your own risk."

@@ -328,7 +328,7 @@ def test_processes_are_limited_only_where_they_can_be_counted(
     chosen: dict[int, int] = {}
     monkeypatch.setattr(_launcher, "_tasks_of_user", lambda: tasks)
     monkeypatch.setattr(_launcher, "_lower", chosen.__setitem__)
-    _launcher._limit_resources()
+    _launcher._limit_resources(512)
     assert chosen.get(resource.RLIMIT_NPROC) == (519 if is_set else None)
     assert chosen[resource.RLIMIT_CORE] == 0
 
@@ -354,3 +354,37 @@ def test_only_linux_is_asked_for_its_own_settings(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(sys, "platform", "darwin")
     monkeypatch.setattr(ctypes, "CDLL", refuse)
     _launcher._prctl(36, 1)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+@pytest.mark.parametrize(
+    ("tasks", "beneath", "expected"),
+    [(100, 9, False), (110, 9, False), (111, 10, False), (111, 11, True), (None, 11, False)],
+)
+def test_a_swarm_is_noticed_where_the_machine_fills_up_with_our_own(
+    monkeypatch: pytest.MonkeyPatch, tasks: int | None, beneath: int, *, expected: bool
+) -> None:
+    monkeypatch.setattr(_launcher, "_tasks_of_machine", lambda: 100)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    watch = _launcher._Watch(10)
+    assert watch.pause == 0.05
+    monkeypatch.setattr(_launcher, "_tasks_of_machine", lambda: tasks)
+    monkeypatch.setattr(
+        _launcher, "descendants", lambda _process: dict.fromkeys(range(beneath), "x")
+    )
+    assert watch.is_swarm() is expected
+
+
+def test_only_root_is_watched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert _launcher._Watch(10).pause == float("inf")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(_launcher, "_tasks_of_machine", lambda: None)
+    assert _launcher._Watch(10).pause == float("inf")
+
+
+def test_the_machine_without_a_load_counts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    if sys.platform == "linux":
+        assert (_launcher._tasks_of_machine() or 0) > 0
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: "")
+    assert _launcher._tasks_of_machine() is None

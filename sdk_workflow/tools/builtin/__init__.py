@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 from sdk_workflow._internal.suggest import did_you_mean
 from sdk_workflow.exceptions import UsageError
 from sdk_workflow.tools.builtin.bash import DEFAULT_TIMEOUT_SECONDS, bash_tool
+from sdk_workflow.tools.builtin.network import network_tool
 from sdk_workflow.tools.builtin.read import read_tool
 from sdk_workflow.tools.builtin.write import write_tool
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from sdk_workflow.protocols import Sandbox
     from sdk_workflow.tools.registry import Tool
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BUILTIN_TOOLS", "builtin_tools"]
 
-BUILTIN_TOOLS = ("read", "write", "bash")
+BUILTIN_TOOLS = ("read", "write", "bash", "network")
 """The names that `builtin_tools` knows."""
 
 
@@ -29,6 +30,7 @@ def builtin_tools(
     *,
     sandbox: Sandbox,
     timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
+    hosts: Sequence[str] = (),
 ) -> list[Tool]:
     """Return the tools of these names, in this order, a repeated name once.
 
@@ -37,6 +39,7 @@ def builtin_tools(
         workspace: The folder that they work in.
         sandbox: What runs the commands of `bash`.
         timeout_seconds: The limit of a command that asks for none.
+        hosts: What `network` may reach, as `WebFetcher` takes it.
 
     Raises:
         UsageError: If a name is unknown; the hint names the closest one.
@@ -50,19 +53,18 @@ def builtin_tools(
         >>> [tool.name for tool in tools]
         ['read']
     """
-    return [
-        _build(name, workspace, sandbox, timeout_seconds=timeout_seconds)
-        for name in dict.fromkeys(names)
-    ]
+    makers: dict[str, Callable[[], Tool]] = {
+        "read": lambda: read_tool(workspace),
+        "write": lambda: write_tool(workspace),
+        "bash": lambda: bash_tool(workspace, sandbox, timeout_seconds=timeout_seconds),
+        "network": lambda: network_tool(hosts),
+    }
+    return [_maker(name, makers)() for name in dict.fromkeys(names)]
 
 
-def _build(name: str, workspace: Workspace, sandbox: Sandbox, *, timeout_seconds: float) -> Tool:
-    if name == "read":
-        return read_tool(workspace)
-    if name == "write":
-        return write_tool(workspace)
-    if name == "bash":
-        return bash_tool(workspace, sandbox, timeout_seconds=timeout_seconds)
+def _maker(name: str, makers: Mapping[str, Callable[[], Tool]]) -> Callable[[], Tool]:
+    if name in makers:
+        return makers[name]
     known = f"The built-in tools are: {', '.join(BUILTIN_TOOLS)}."
     raise UsageError(
         f"There is no built-in tool named {name!r}.",

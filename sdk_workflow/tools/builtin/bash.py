@@ -1,30 +1,35 @@
 """The bash tool: a command line, run by the sandbox in the workspace.
 
 It owns the words around the output; the confinement is the sandbox's business. A confined command
-cannot change what the `write` tool refuses (`.env`, `.git/hooks`, `.git/config` ...), as far as it
-exists when the command starts. Not covered: creating such a file where there is none (only a missing
-`.git/hooks` is), replacing a whole folder that holds one in a subfolder, names that are symbolic
-links, and what lies behind the first 1,000 folders. Without confinement nothing is covered.
+cannot change what the `write` tool refuses (`.env`, `.git/hooks`, `.git/config` ...), and what it
+creates under such a name is moved aside when it ends. Not covered: what lies behind the first 1,000
+folders, and the time until the command ends. Without confinement nothing is covered.
 """
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sdk_workflow.exceptions import InvalidToolInput, ToolTimeout
+from sdk_workflow.tools._appeared import protected_names, set_aside
+from sdk_workflow.tools._paths import show_name
 from sdk_workflow.tools._text import strip_terminal_codes
 from sdk_workflow.tools.registry import Tool
 from sdk_workflow.types import ToolSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Mapping
 
     from sdk_workflow.protocols import Sandbox
     from sdk_workflow.tools.workspace import Workspace
 
 __all__ = ["BASH_SPEC", "DEFAULT_TIMEOUT_SECONDS", "bash_tool", "command_environment"]
+
+_log = logging.getLogger("sdk_workflow.tools")
 
 DEFAULT_TIMEOUT_SECONDS = 120.0
 _MAX_TIMEOUT_SECONDS = 600
@@ -77,14 +82,15 @@ def bash_tool(
     async def run(command: str, timeout_seconds: float | None = None) -> str:
         _check(command)
         seconds = default_seconds if timeout_seconds is None else timeout_seconds
-        result = await sandbox.run(
-            [_shell(), "-c", command],
-            cwd=workspace.root,
-            env=command_environment(workspace.root, os.environ),
-            timeout_seconds=seconds,
-            max_output_bytes=_MAX_OUTPUT_BYTES,
-        )
-        output = strip_terminal_codes(result.output)
+        async with _held_back(workspace, sandbox) as notes:
+            result = await sandbox.run(
+                [_shell(), "-c", command],
+                cwd=workspace.root,
+                env=command_environment(workspace.root, os.environ),
+                timeout_seconds=seconds,
+                max_output_bytes=_MAX_OUTPUT_BYTES,
+            )
+        output = "\n".join([*notes, strip_terminal_codes(result.output)])
         if result.exit_code is None:
             raise _timeout(output, seconds)
         if result.exit_code == 0:
@@ -94,6 +100,33 @@ def bash_tool(
     # The sandbox keeps the time of the command itself; the dispatcher's limit is the safety net.
     limit = max(float(_MAX_TIMEOUT_SECONDS), timeout_seconds) + _ENDING_SECONDS
     return Tool(spec=BASH_SPEC, run=run, timeout_seconds=limit, effect="other")
+
+
+@contextlib.asynccontextmanager
+async def _held_back(workspace: Workspace, sandbox: Sandbox) -> AsyncIterator[list[str]]:
+    """Move aside what a confined command creates under protected names, also when it is stopped.
+
+    Yields:
+        What the model is told of it; filled at the end.
+    """
+    import anyio
+    from anyio import to_thread
+
+    notes: list[str] = []
+    before = await to_thread.run_sync(protected_names, workspace.root)
+    try:
+        yield notes
+    finally:
+        if sandbox.name != "off":
+            with anyio.CancelScope(shield=True):
+                moved = await to_thread.run_sync(set_aside, workspace, before)
+            notes += [
+                f"[{show_name(path)} is protected, so what the command put there is now "
+                f"{show_name(aside)}; the user decides about it.]"
+                for path, aside in moved
+            ]
+            for path, aside in moved:
+                _log.warning("A command created %r, which is protected; it is now %r.", path, aside)
 
 
 def command_environment(root: Path, environ: Mapping[str, str]) -> dict[str, str]:
