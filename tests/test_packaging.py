@@ -5,57 +5,48 @@ from __future__ import annotations
 import re
 import sys
 import zipfile
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 import sdk_workflow
+from scripts.lock_file import read_pins
 from tests.architecture.source_tree import PROJECT, read_pyproject
 
+if TYPE_CHECKING:
+    from scripts.lock_file import Pin
+
 PYPROJECT = read_pyproject()
+GROUPS = PYPROJECT["dependency-groups"]
+TOOL_GROUPS = ("audit", "safety")
+# `semantic` brings torch: 750 MB that no test of the default run needs.
+NOT_LOCKED = frozenset({"semantic"})
 LOCKS = ("requirements-lock.txt", "requirements-dev.txt")
-_PIN = re.compile(r"^(?P<name>[\w.-]+)==(?P<version>[^\s;]+)(?:\s*;\s*(?P<marker>.+))?$")
-_HASH = re.compile(r"^--hash=sha256:[0-9a-f]{64}$")
+TOOL_LOCKS = ("requirements-audit.txt", "requirements-safety.txt")
+LOWEST = "requirements-lowest.txt"
+_HASH = re.compile(r"^sha256:[0-9a-f]{64}$")
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
+LOCKED_PYTHONS = (*PYTHONS, "3.14")  # what the locks answer for; a classifier needs a green run
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pin:
-    """One entry of a lock file."""
-
-    name: str
-    version: str
-    marker: str | None
-    hashes: tuple[str, ...]
-
-    def applies_to(self, python: str, platform: str = "linux") -> bool:
-        """Return whether the pin is meant for a version of Python on a platform."""
-        environment = {
-            "python_version": python,
-            "python_full_version": f"{python}.1",
-            "sys_platform": platform,
-            "platform_system": platform.capitalize(),
-        }
-        return self.marker is None or Marker(self.marker).evaluate(environment)
+def applies_to(pin: Pin, python: str, platform: str = "linux") -> bool:
+    """Return whether a pin is meant for a version of Python on a platform."""
+    environment = {
+        "python_version": python,
+        "python_full_version": f"{python}.1",
+        "sys_platform": platform,
+        "platform_system": platform.capitalize(),
+    }
+    return pin.marker is None or Marker(pin.marker).evaluate(environment)
 
 
 def read_lock(name: str) -> list[Pin]:
-    """Return the pins of a lock file; a line that is no pin and no hash fails the test."""
-    text = (PROJECT / name).read_text(encoding="utf-8").replace("\\\n", " ")
-    pins = []
-    for line in text.splitlines():
-        if not line.strip() or line.startswith("#"):
-            continue
-        head, *hashes = re.split(r"\s+(?=--hash)", line.strip())
-        match = _PIN.match(head.strip())
-        assert match, f"{name} holds {line!r}, which is no pin"
-        name_, version, marker = match.group("name", "version", "marker")
-        pins.append(Pin(name=name_, version=version, marker=marker, hashes=tuple(hashes)))
-    return pins
+    """Return the pins of one of our lock files; a line that is none fails the test."""
+    return read_pins(PROJECT / name)
 
 
 def requirements_of_project() -> list[Requirement]:
@@ -66,10 +57,14 @@ def requirements_of_developers() -> list[Requirement]:
     """Return what the groups and the extras ask for, without the groups' references."""
     project, groups = PYPROJECT["project"], PYPROJECT["dependency-groups"]
     extras = project["optional-dependencies"]
-    # `semantic` brings torch: 750 MB that no test of the default run needs.
-    lists: list[list[Any]] = [extras[name] for name in extras if name != "semantic"]
-    lists += groups.values()
+    lists: list[list[Any]] = [extras[name] for name in extras if name not in NOT_LOCKED]
+    lists += [groups[name] for name in groups if name not in TOOL_GROUPS]
     return [Requirement(text) for found in lists for text in found if isinstance(text, str)]
+
+
+def requirements_of_tools() -> list[Requirement]:
+    """Return what the groups ask for that have an environment and a lock of their own."""
+    return [Requirement(text) for name in TOOL_GROUPS for text in GROUPS[name]]
 
 
 def build_requirements() -> list[Requirement]:
@@ -87,12 +82,12 @@ def unsatisfied(requirement: Requirement, pins: list[Pin], python: str) -> bool:
         pin.version
         for pin in pins
         if canonicalize_name(pin.name) == canonicalize_name(requirement.name)
-        and pin.applies_to(python)
+        and applies_to(pin, python)
     ]
     return len(versions) != 1 or not requirement.specifier.contains(versions[0], prereleases=True)
 
 
-@pytest.mark.parametrize("lock", LOCKS)
+@pytest.mark.parametrize("lock", [*LOCKS, *TOOL_LOCKS, LOWEST])
 def test_every_pin_of_a_lock_has_a_hash(lock: str) -> None:
     pins = read_lock(lock)
     assert len(pins) > 10
@@ -100,7 +95,7 @@ def test_every_pin_of_a_lock_has_a_hash(lock: str) -> None:
     assert [mark for pin in pins for mark in pin.hashes if not _HASH.match(mark)] == []
 
 
-@pytest.mark.parametrize("lock", LOCKS)
+@pytest.mark.parametrize("lock", [*LOCKS, *TOOL_LOCKS, LOWEST])
 def test_a_lock_names_no_place_to_fetch_from(lock: str) -> None:
     text = (PROJECT / lock).read_text(encoding="utf-8")
     assert "://" not in text
@@ -108,14 +103,14 @@ def test_a_lock_names_no_place_to_fetch_from(lock: str) -> None:
     assert " @ " not in text
 
 
-@pytest.mark.parametrize("python", PYTHONS)
+@pytest.mark.parametrize("python", LOCKED_PYTHONS)
 def test_the_lock_satisfies_every_dependency_on_every_python(python: str) -> None:
     pins = read_lock("requirements-lock.txt")
     wanted = [*requirements_of_project(), *build_requirements()]
     assert [str(item) for item in wanted if unsatisfied(item, pins, python)] == []
 
 
-@pytest.mark.parametrize("python", PYTHONS)
+@pytest.mark.parametrize("python", LOCKED_PYTHONS)
 def test_the_lock_for_developers_satisfies_everything_on_every_python(python: str) -> None:
     pins = read_lock("requirements-dev.txt")
     wanted = [
@@ -124,6 +119,28 @@ def test_the_lock_for_developers_satisfies_everything_on_every_python(python: st
         *build_requirements(),
     ]
     assert [str(item) for item in wanted if unsatisfied(item, pins, python)] == []
+
+
+@pytest.mark.parametrize("python", LOCKED_PYTHONS)
+def test_the_lowest_lock_holds_the_declared_floors(python: str) -> None:
+    pins = read_lock(LOWEST)
+    versions = {canonicalize_name(pin.name): pin.version for pin in pins if applies_to(pin, python)}
+    floors = {
+        canonicalize_name(item.name): part.version
+        for item in requirements_of_project()
+        for part in item.specifier
+        if part.operator == ">=" and (item.marker is None or python == "3.10")
+    }
+    assert {name: Version(versions[name]) for name in floors} == {
+        name: Version(floor) for name, floor in floors.items()
+    }
+
+
+@pytest.mark.parametrize(("group", "lock"), list(zip(TOOL_GROUPS, TOOL_LOCKS, strict=True)))
+@pytest.mark.parametrize("python", LOCKED_PYTHONS)
+def test_the_lock_of_a_tool_holds_it(group: str, lock: str, python: str) -> None:
+    wanted = [Requirement(text) for text in GROUPS[group]]
+    assert [str(item) for item in wanted if unsatisfied(item, read_lock(lock), python)] == []
 
 
 @pytest.mark.parametrize(
@@ -140,18 +157,23 @@ def test_what_a_lock_lacks_is_noticed(requirement: str, *, is_missing: bool) -> 
     assert unsatisfied(Requirement(requirement), pins, "3.12") is is_missing
 
 
-@pytest.mark.parametrize("python", PYTHONS)
+@pytest.mark.parametrize("python", LOCKED_PYTHONS)
 @pytest.mark.parametrize("platform", ["linux", "darwin", "win32"])
 def test_users_and_developers_get_the_same_versions(python: str, platform: str) -> None:
     users, developers = (
-        {pin.name: pin.version for pin in read_lock(lock) if pin.applies_to(python, platform)}
+        {pin.name: pin.version for pin in read_lock(lock) if applies_to(pin, python, platform)}
         for lock in LOCKS
     )
     assert {name: developers.get(name) for name in users} == users
 
 
 def test_every_direct_requirement_has_a_floor() -> None:
-    wanted = [*requirements_of_project(), *requirements_of_developers(), *build_requirements()]
+    wanted = [
+        *requirements_of_project(),
+        *requirements_of_developers(),
+        *requirements_of_tools(),
+        *build_requirements(),
+    ]
     assert len(wanted) > 20
     assert [
         str(item) for item in wanted if not any(part.operator == ">=" for part in item.specifier)
