@@ -73,6 +73,7 @@ class Machine:
             interval_seconds,
             frame_source=lambda: self.threads,
             cpu_clock_ns=lambda: self.cpu_ns,
+            thread_source=dict,  # the clocks of real threads have no say here
         )
 
 
