@@ -325,6 +325,9 @@ async def open_session(**options: Any) -> AsyncIterator[AgentSession]:
     if not isinstance(options.get("tools"), (str, type(None))):
         # Functions and Tool objects are no settings: all tools of a session go to it directly.
         session_options["tools"] = options.pop("tools")
+    if session_options.get("journal"):  # what is given goes before what a kept session remembers
+        kept = ("model", "system", "tools")
+        session_options |= {name: options[name] for name in kept if options.get(name) is not None}
     # A runtime with one session: who looks on sees what happens to its calls as well.
     async with (
         build_runtime(sinks=session_options.get("sinks", ()), **options) as runtime,

@@ -162,3 +162,23 @@ async def test_a_journal_of_ones_own_is_used_as_it_is(home: Path) -> None:
 
     assert disk.records[-1].kind == "run_finished"
     assert files_of(home) == []
+
+
+@pytest.mark.anyio
+async def test_a_model_that_is_given_goes_before_the_one_that_a_kept_session_had(
+    home: Path,
+) -> None:
+    given: dict[str, Any] = {"journal": True, "session_id": "t1", "backend": "simulator"}
+    first = await run("Hi", model="haiku", home=home, **given)
+    second = await run("Hi", model="opus", home=home, **given)
+    assert ("haiku" in first.model, "opus" in second.model) == (True, True)
+
+
+@pytest.mark.anyio
+async def test_a_kept_session_that_could_not_be_opened_can_be_read_all_the_same(home: Path) -> None:
+    async with runtime_of(home) as runtime:
+        async with runtime.session(journal=True, session_id="t1") as session:
+            await session.message("Hi")
+        with pytest.raises(UsageError):
+            runtime.session(journal=True, session_id="t1", tools=["nope"])
+        assert runtime.checkpoints.load_checkpoint("t1") is not None

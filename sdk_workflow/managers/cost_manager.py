@@ -279,7 +279,7 @@ class CostManager:
         geo = reply.inference_geo
         cost = self._pricing.bill(reply.usage, call, model=reply.model, geo=geo, now=now)
         entry = entry_of(cost, call, at=now)
-        if self._till.is_limited and reply.served_by == "simulator":
+        if (self._till.is_limited or self.is_shared) and reply.served_by == "simulator":
             self._enter(entry, write_surcharge=cost.write_surcharge.pico)
         else:
             self._spend(cost, entry, new_hold_id())

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections import OrderedDict
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 from sdk_workflow._internal.held_emit import seen_like
@@ -133,7 +134,7 @@ class BudgetMiddleware:
         self._on_event = on_event
         self._count_tokens = count_tokens
         self._hint = hint
-        # How often a call that brings a name was tried; calls that failed for good stay behind.
+        # How often a name was used: under one that is settled, a further call would cost nothing.
         self._attempts: OrderedDict[str, int] = OrderedDict()
 
     async def __call__(self, call: Call, proceed: Proceed) -> Reply:
@@ -150,6 +151,9 @@ class BudgetMiddleware:
             if self._hint and not error.retryable:
                 error.hint = self._hint
             raise
+        except BaseException as error:
+            _note_never_sent(error)
+            raise
         finally:
             self._tell(call)
         sent, stream = _watched(_clamped(named, reservation))
@@ -161,8 +165,6 @@ class BudgetMiddleware:
             await self._end(call, end, reservation)
             raise
         await self._end(call, self._settle, reservation, reply)
-        if call.hold_id is not None:
-            self._attempts.pop(call.hold_id, None)
         return reply
 
     def _named(self, call: Call) -> Call:
@@ -276,8 +278,16 @@ def _watched(call: Call) -> tuple[Call, _Stream]:
     return dataclasses.replace(call, emit=seen_like(call.emit, stream)), stream
 
 
+def _note_never_sent(error: BaseException) -> None:
+    """Let a budget around this one know that a call was given up before it was sent."""
+    with suppress(AttributeError):  # an exception of somebody's own may take no attributes
+        error._never_sent = True  # type: ignore[attr-defined]  # noqa: SLF001
+
+
 def _is_unbilled(error: BaseException) -> bool:
     """Return whether an error proves that nothing was generated."""
+    if getattr(error, "_never_sent", False):
+        return True
     if not isinstance(error, LLMError):
         return isinstance(error, _REFUSED_HERE)
     status = error.status or 0

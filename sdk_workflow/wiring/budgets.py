@@ -24,6 +24,7 @@ __all__ = ["Allowance", "Budgets", "session_scope"]
 
 LEDGER_FILE = "ledger.sqlite"
 
+_WAIT_SHARE = 0.95
 _GRACE_SECONDS = 300.0
 _RAISE_OWN = (
     "Give a higher limit (--budget, max_cost_usd), lower max_tokens, or shorten the prompt."
@@ -191,5 +192,6 @@ class Budgets:
             scope=self._prefix + scope,
             clock=self._clock,
             hold_seconds=seconds + _GRACE_SECONDS,
-            max_wait_seconds=seconds,
+            # A little less than the call has: else its time limit would hide what it waited for.
+            max_wait_seconds=seconds * _WAIT_SHARE,
         )

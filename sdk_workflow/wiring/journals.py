@@ -63,11 +63,14 @@ def open_kept_session(
         facts = journal.file.meta()
         managers.sessions.check_head(session_id, facts["last_version"], facts["chain"])
         managers.budgets.forfeit(_holds_in_doubt(journal))
-        kept = _KeptJournal(journal, managers.files, _limit_of(session_id, managers))
+        limit = _limit_of(session_id, managers)
+        _keep_limit(journal, limit)
+        kept = _KeptJournal(journal, managers.files, limit)
         given = {**_remembered(journal.load_state() or {}), **options}
         sinks = (*given.pop("sinks", ()), managers.sessions.on_event)
         return make(**{**given, "session_id": session_id, "journal": kept, "sinks": sinks})
     except BaseException:
+        managers.files.let_go(journal.file)
         journal.close()
         raise
 
@@ -125,6 +128,13 @@ class _KeptJournal:
     def close(self) -> None:
         self._files.let_go(self._journal.file)
         self._journal.close()
+
+
+def _keep_limit(journal: SessionJournal, limit: Mapping[str, float]) -> None:
+    """Write a limit that is new to the session now: its run may not come to a checkpoint."""
+    state = journal.load_state()
+    if state and limit and state.get(_LIMIT) != limit[_LIMIT]:
+        journal.append(state={**state, **limit})
 
 
 def _limit_of(session_id: str, managers: Managers) -> dict[str, float]:

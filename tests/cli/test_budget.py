@@ -54,6 +54,14 @@ def test_a_session_keeps_its_limit_and_what_it_has_spent(invoke: Invoke) -> None
     assert invoke("run", "--session", "b", "--budget", "0.055", "Hello").code == 0
 
 
+def test_a_limit_that_a_session_is_given_later_is_kept_though_its_run_fails(invoke: Invoke) -> None:
+    assert invoke("run", "--session", "b", "Hello").code == 0
+    assert_error(invoke("run", "--session", "b", "--budget", "0.00001", "Hi"), 5, "limit")
+
+    assert_error(invoke("run", "--session", "b", "Hi"), 5, "limit")
+    assert invoke("run", "--session", "b", "--budget", "1", "Hi").code == 0
+
+
 def test_a_run_without_a_name_keeps_its_limit_as_well(invoke: Invoke) -> None:
     first = invoke("run", "--budget", "0.001", "--output", "json", "Hello")
     name = first.document["session_id"]

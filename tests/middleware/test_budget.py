@@ -155,11 +155,40 @@ async def test_each_attempt_of_a_named_call_is_held_under_a_name_of_its_own() ->
     await middleware(call(hold_id="a/run_1/1.0"), ScriptedTransport(answer(id="msg_2")).send)
 
     assert ledger.names == [*hold_names("a/run_1/0.0", 3), "a/run_1/1.0"]
-    assert middleware._attempts == {}
 
 
 @pytest.mark.anyio
-async def test_names_of_calls_that_failed_for_good_are_forgotten_in_the_end(
+async def test_a_name_that_is_used_again_is_not_free() -> None:
+    costs = budget()
+    middleware = BudgetMiddleware(costs)
+    for number in range(3):
+        reply = answer(id=f"msg_{number}")
+        await middleware(call(hold_id="a/run_1/0.0"), ScriptedTransport(reply).send)
+    once = budget()
+    await BudgetMiddleware(once)(call(), ScriptedTransport(answer()).send)
+    assert figures(costs)[0] == pytest.approx(3 * figures(once)[0])
+
+
+@pytest.mark.anyio
+async def test_a_budget_takes_back_its_hold_where_one_inside_gives_up_before_sending() -> None:
+    class Full(CostManager):
+        async def reserve_in_turn(self, *_: Any, **__: Any) -> Any:
+            raise StorageError("The ledger is gone.", code="ledger_missing")
+
+    outer, inner = budget(), BudgetMiddleware(Full(hard_limit_usd=1.0))
+    transport = ScriptedTransport(answer())
+
+    async def proceed(given: Call) -> Any:
+        return await inner(given, transport.send)
+
+    with pytest.raises(StorageError):
+        await BudgetMiddleware(outer)(call(), proceed)
+    assert figures(outer) == (0.0, 0.0)
+    assert transport.calls == []
+
+
+@pytest.mark.anyio
+async def test_names_are_forgotten_in_the_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("sdk_workflow.middleware.budget._MAX_NAMES", 2)
