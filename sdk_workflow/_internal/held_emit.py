@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from sdk_workflow.types import Emit, StreamEvent
 
-__all__ = ["HeldEmit", "UnseenEmit", "is_seen", "seen_like"]
+__all__ = ["HeldEmit", "NotingEmit", "UnseenEmit", "is_seen", "seen_like"]
 
 _SAYS_NOTHING = frozenset({"message_start", "ping", "content_block_start"})
 
@@ -60,6 +60,25 @@ class HeldEmit:
         held, self._held = self._held, []
         for each in held:
             await self._emit(each)
+
+
+class NotingEmit:
+    """Hands events on to a listener, and notes that there were any.
+
+    Args:
+        emit: The listener.
+    """
+
+    __slots__ = ("_emit", "has_shown")
+
+    def __init__(self, emit: Emit) -> None:
+        self._emit = emit
+        self.has_shown = False
+
+    async def __call__(self, event: StreamEvent) -> None:
+        """Take the next event."""
+        self.has_shown = True
+        await self._emit(event)
 
 
 class UnseenEmit:

@@ -12,7 +12,7 @@ from collections import OrderedDict
 from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
-from sdk_workflow._internal.held_emit import seen_like
+from sdk_workflow._internal.held_emit import NotingEmit, seen_like
 from sdk_workflow._internal.tracing import current_span
 from sdk_workflow.core.budgeting.waiting import off_loop
 from sdk_workflow.exceptions import (
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from sdk_workflow.core.cost_records import Cost, Reservation
     from sdk_workflow.events import BudgetReached, EventSink
     from sdk_workflow.protocols import Proceed
-    from sdk_workflow.types import Call, Emit, Reply, StreamEvent, Usage
+    from sdk_workflow.types import Call, Reply, Usage
 
 __all__ = ["BudgetKeeper", "BudgetMiddleware", "hold_names"]
 
@@ -160,7 +160,8 @@ class BudgetMiddleware:
         try:
             reply = await proceed(sent)
         except BaseException as error:
-            is_free = not stream.has_begun and _is_unbilled(error)
+            has_begun = stream is not None and stream.has_shown
+            is_free = not has_begun and _is_unbilled(error)
             end = self._keeper.release if is_free else self._keeper.forfeit
             await self._end(call, end, reservation)
             raise
@@ -256,25 +257,11 @@ def _clamped(call: Call, reservation: Reservation) -> Call:
     return dataclasses.replace(call, max_tokens=reservation.max_tokens)
 
 
-class _Stream:
-    """Notes that a reply has begun to arrive: from then on it is billed, whatever fails."""
-
-    __slots__ = ("_emit", "has_begun")
-
-    def __init__(self, emit: Emit | None) -> None:
-        self._emit = emit
-        self.has_begun = False
-
-    async def __call__(self, event: StreamEvent) -> None:
-        self.has_begun = True
-        if self._emit is not None:
-            await self._emit(event)
-
-
-def _watched(call: Call) -> tuple[Call, _Stream]:
-    stream = _Stream(call.emit)
+def _watched(call: Call) -> tuple[Call, NotingEmit | None]:
+    """Return the call with a listener that notes when a reply begins to arrive: that is billed."""
     if call.emit is None:
-        return call, stream
+        return call, None
+    stream = NotingEmit(call.emit)
     return dataclasses.replace(call, emit=seen_like(call.emit, stream)), stream
 
 

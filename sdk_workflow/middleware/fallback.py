@@ -10,7 +10,7 @@ import dataclasses
 import logging
 from typing import TYPE_CHECKING
 
-from sdk_workflow._internal.held_emit import is_seen
+from sdk_workflow._internal.held_emit import NotingEmit, is_seen
 from sdk_workflow._internal.tracing import trace_span
 from sdk_workflow.events import FallbackUsed
 from sdk_workflow.exceptions import (
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from sdk_workflow.events import EventSink
     from sdk_workflow.protocols import Proceed
-    from sdk_workflow.types import Call, Emit, Reply, StreamEvent
+    from sdk_workflow.types import Call, Reply
 
 __all__ = ["SIMULATOR", "FallbackMiddleware"]
 
@@ -79,7 +79,7 @@ class FallbackMiddleware:
         Raises:
             LLMError: The error of the call's own model, where no other one could answer.
         """
-        emit = _NotingEmit(call.emit) if is_seen(call.emit) else None
+        emit = NotingEmit(call.emit) if is_seen(call.emit) else None
         noted = call if emit is None else dataclasses.replace(call, emit=emit)
         try:
             return await proceed(noted)
@@ -116,18 +116,3 @@ class FallbackMiddleware:
             self._on_event(
                 FallbackUsed(session_id=call.session_id, call=call, error=error, fallback=fallback)
             )
-
-
-class _NotingEmit:
-    """Hands events on and notes that there were any; the retry layer further in holds back rest."""
-
-    __slots__ = ("_emit", "has_shown")
-
-    def __init__(self, emit: Emit) -> None:
-        self._emit = emit
-        self.has_shown = False
-
-    async def __call__(self, event: StreamEvent) -> None:
-        """Take the next event."""
-        self.has_shown = True
-        await self._emit(event)

@@ -64,9 +64,10 @@ def open_kept_session(
         managers.sessions.check_head(session_id, facts["last_version"], facts["chain"])
         managers.budgets.forfeit(_holds_in_doubt(journal))
         limit = _limit_of(session_id, managers)
-        _keep_limit(journal, limit)
+        state = journal.load_state() or {}
+        _keep_limit(journal, state, limit)
         kept = _KeptJournal(journal, managers.files, limit)
-        given = {**_remembered(journal.load_state() or {}), **options}
+        given = {**_remembered(state), **options}
         sinks = (*given.pop("sinks", ()), managers.sessions.on_event)
         return make(**{**given, "session_id": session_id, "journal": kept, "sinks": sinks})
     except BaseException:
@@ -130,9 +131,10 @@ class _KeptJournal:
         self._journal.close()
 
 
-def _keep_limit(journal: SessionJournal, limit: Mapping[str, float]) -> None:
+def _keep_limit(
+    journal: SessionJournal, state: Mapping[str, Any], limit: Mapping[str, float]
+) -> None:
     """Write a limit that is new to the session now: its run may not come to a checkpoint."""
-    state = journal.load_state()
     if state and limit and state.get(_LIMIT) != limit[_LIMIT]:
         journal.append(state={**state, **limit})
 
